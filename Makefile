@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every verb sets up what it needs in $(VENV) and skips that when it is done. `make help` lists the verbs.
+
+# --- variables to give on the command line, e.g. `make test PYTHON=python3.12 VENV=.venv312` ---
+PYTHON ?= python3
+VENV ?= .venv
+# The torch to install, and which build: cpu, another that uv knows as --torch-backend (cu130, auto), or nothing for
+# pip's usual one. TORCH_INDEX instead names a wheel index outright: a mirror, or the address that the selector on
+# https://pytorch.org/get-started/locally shows for the wanted build.
+TORCH_SPEC ?= torch==2.13.0
+TORCH_BUILD ?= cpu
+TORCH_INDEX ?=
+EXTRAS ?= train,viz,bags,ros,export,dev
+# Test processes, one thread each; TESTS and TEST_ARGS narrow a run: `make test TESTS=test_labels.py TEST_ARGS="-k raw"`.
+JOBS ?= 2
+TESTS ?= .
+TEST_ARGS ?=
+# Real sensor data, for the tests and the demo; both do without.
+SRKD_DATA ?= $(wildcard ../shared/data)
+
+# A shell that has sourced a ROS distribution, or another environment with the ROS wheels, must not leak in.
+unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION ROS_DOMAIN_ID ROS_LOCALHOST_ONLY
+unexport ROS_AUTOMATIC_DISCOVERY_RANGE ROS_STATIC_PEERS ROS_DISCOVERY_SERVER RMW_IMPLEMENTATION CYCLONEDDS_URI
+unexport FASTDDS_DEFAULT_PROFILES_FILE FASTRTPS_DEFAULT_PROFILES_FILE FASTDDS_BUILTIN_TRANSPORTS
+override SRKD_DATA := $(abspath $(SRKD_DATA))
+ifneq ($(SRKD_DATA),)
+export SRKD_DATA
+endif
+
+BIN := $(abspath $(VENV))/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := pyproject.toml setup.py $(shell find srkd srkd_train srkd_ros config -name __pycache__ -prune -o -print)
+fail = { echo "$(1)" >&2; exit 1; }
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check lint fmt cuda clean distclean
+
+help: ## List the verbs and the variables
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV) TORCH_SPEC=$(TORCH_SPEC) TORCH_BUILD=$(TORCH_BUILD) TORCH_INDEX=$(TORCH_INDEX)"
+	@echo "             JOBS=$(JOBS) TESTS=$(TESTS) TEST_ARGS=$(TEST_ARGS) SRKD_DATA=$(SRKD_DATA)"
+
+setup: $(VENV)/.installed ## Make the environment and install the packages in it (other verbs do it when needed)
+
+demo: setup ## Label a made street, and real frames where SRKD_DATA has them; pictures go to demo_out/
+	$(BIN)/srkd demo --out demo_out
+
+# Run from tests/, so that no test and no process it starts finds the packages' source tree in its working directory.
+test: setup ## Test the installed packages
+	cd tests && SRKD_TEST_INSTALLED=1 OMP_NUM_THREADS=1 $(BIN)/pytest -c ../pyproject.toml -n $(JOBS) $(TEST_ARGS) $(TESTS)
+
+check: lint test ## Everything that a change must pass: lint, then test
+
+lint: setup ## Run ruff and the type checker on all packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fmt: setup ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+cuda: ## Like setup, with pip's usual torch (CUDA on Linux) or the one of TORCH_INDEX, in .venv-cuda
+	$(MAKE) setup VENV=.venv-cuda TORCH_BUILD=
+	.venv-cuda/bin/python -c "import torch; print(torch.__version__, 'sees a GPU:', torch.cuda.is_available())"
+
+clean: ## Remove what builds, tests and the demo left
+	rm -rf build dist *.egg-info demo_out .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/.hypothesis
+	find srkd srkd_train srkd_ros tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## The same, and the environments
+	rm -rf .venv .venv-cuda
+
+# --- the environment: the interpreter, what the packages need, the packages ---
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || \
+		$(call fail,'$(PYTHON)' is not Python 3.10 to 3.13: name one that is with make PYTHON=python3.12)
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		$(call fail,'$(PYTHON)' cannot make an environment: install python3-venv (apt install python3-venv))
+	@$(PYTHON) -c 'import os, sysconfig as s; os.stat(os.path.join(s.get_path("include"), "Python.h"))' 2>/dev/null || \
+		$(call fail,'$(PYTHON)' has no Python.h: install its headers (apt install python3-dev))
+	@command -v $(CXX) >/dev/null || $(call fail,'$(CXX)' not found: install a C++ compiler (apt install g++))
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.requirements: pyproject.toml | $(VENV)/bin/python
+ifneq ($(TORCH_INDEX),)
+	$(PIP) install -i $(TORCH_INDEX) '$(TORCH_SPEC)'
+else ifeq ($(TORCH_BUILD),)
+	$(PIP) install '$(TORCH_SPEC)'
+else
+	$(PIP) install '$(TORCH_SPEC)+$(TORCH_BUILD)' 2>/dev/null || { $(PIP) install uv && \
+		$(BIN)/uv pip install --python $(BIN)/python --torch-backend $(TORCH_BUILD) '$(TORCH_SPEC)'; } || { \
+		echo "no $(TORCH_BUILD) build of $(TORCH_SPEC) within reach: taking pip's usual one, several GB on Linux"; \
+		$(PIP) install '$(TORCH_SPEC)'; }
+endif
+	$(PIP) install 'setuptools>=77'
+	$(PIP) install --no-build-isolation '.[$(EXTRAS)]' '$(TORCH_SPEC)'
+	@rm -rf build *.egg-info
+	@touch $@
+
+# build/ goes first and last: setuptools would pack modules that are long gone from the tree.
+$(VENV)/.installed: $(VENV)/.requirements $(SOURCES)
+	@rm -rf build *.egg-info
+	$(PIP) install --no-deps --no-build-isolation --force-reinstall .
+	@rm -rf build *.egg-info
+	@touch $@

@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Building a geometry plan from voxel coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from srkd.curves import CURVES, MAX_DEPTH, curve_code, z_code
+from srkd.errors import CloudError
+from srkd.neighbours import neighbour_table
+from srkd.plan import GeometryPlan, PlanSpec
+
+
+def build_plan(
+    grid_coord: Tensor,
+    ends: Sequence[int],
+    spec: PlanSpec,
+    *,
+    depth: int | None = None,
+    shuffle: torch.Generator | None = None,
+    num_streams: int = 3,
+) -> GeometryPlan:
+    """The plan of a batch of voxelized clouds.
+
+    Args:
+        grid_coord: (N, 3) integer voxel coordinates >= 0, clouds one after another; any device.
+        ends: for each cloud the row after its last one (increasing, the last is N).
+        spec: the tables wanted.
+        depth: bits an axis of the curves for every cloud; by default each cloud's own (bit length of its largest
+            coordinate), so that its labels do not depend on its batch mates.
+        shuffle: draws curve orders for ``num_streams`` streams (training augmentation); None: the fixed order. Wants a spec
+            made by :meth:`PlanSpec.all_curves`.
+        num_streams: how many networks' branches draw orders of their own.
+
+    Raises:
+        CloudError: a coordinate below 0, beyond ``2**16`` or beyond ``2**depth``, no voxel at all, or offsets that do not fit.
+    """
+    count = grid_coord.shape[0]
+    starts = [0, *ends]
+    if count == 0 or starts[-1] != count or any(a > b for a, b in zip(starts, starts[1:], strict=False)):
+        raise CloudError(f"cloud ends {list(ends)} do not cut {count} voxels into clouds: give increasing ends up to {count} > 0")
+    device = grid_coord.device
+    coord = grid_coord.to(torch.int64)
+    depths = _depths(coord, starts, depth)
+    offsets = torch.tensor(starts, device=device)
+    batch = torch.repeat_interleave(torch.arange(len(ends), device=device), offsets.diff(), output_size=count)
+
+    tables: dict[str, Tensor] = {}
+    z = z_code(coord)
+    rank = (batch << (3 * MAX_DEPTH)) | z
+    if not bool((rank[1:] >= rank[:-1]).all()):
+        order = torch.argsort(rank, stable=True)
+        tables["order"] = order
+        tables["row"] = _inverse(order)
+        coord, z = coord[order], z[order]
+    curves = {curve for _, curve, _ in spec.patches}
+    walks = {curve: _walk(z, batch, starts, depths, curve) for curve in CURVES if curve in curves}
+
+    for stage in range(spec.num_stages):
+        if stage:
+            parent, heads = _cells(z >> (3 * stage), batch)
+            tables[f"parent/{stage - 1}"] = parent
+            coord, z_next, batch = coord[heads] >> 1, z[heads], batch[heads]
+            walks = {curve: _coarser(parent[walk]) for curve, walk in walks.items()}
+            z = z_next
+            offsets = torch.searchsorted(batch, torch.arange(len(ends) + 1, device=device))
+        tables[f"coord/{stage}"] = coord
+        tables[f"offsets/{stage}"] = offsets
+        tables[f"batch/{stage}"] = batch
+        for kernel in sorted(size for at, size in spec.kernels if at == stage):
+            tables[f"neighbours/{stage}/{kernel}"] = neighbour_table(coord, batch, kernel)
+        for size in sorted({size for at, _, size in spec.patches if at == stage}):
+            places, slots, lengths = _patch_places(offsets, size)
+            if lengths is not None:
+                tables[f"length/{stage}/{size}"] = lengths
+            for curve in (curve for curve in CURVES if (stage, curve, size) in spec.patches):
+                name, walk = f"{stage}/{curve}/{size}", walks[curve]
+                tables[f"patch/{name}"] = walk[places]
+                tables[f"slot/{name}"] = torch.empty_like(slots).scatter_(0, walk, slots)
+    packed = {name: table.to(torch.int32).contiguous() for name, table in tables.items()}
+    return GeometryPlan(packed, _draw_orders(shuffle, num_streams, spec.num_stages))
+
+
+def _depths(coord: Tensor, starts: list[int], depth: int | None) -> list[int]:
+    """Curve bits of each cloud; the edge where coordinates are checked."""
+    low = int(coord.min())
+    if low < 0:
+        raise CloudError(f"voxel coordinate {low} is negative: subtract each cloud's minimum")
+    depths = []
+    for start, end in zip(starts, starts[1:], strict=False):
+        largest = int(coord[start:end].max()) if end > start else 0
+        needed = largest.bit_length()
+        if needed > MAX_DEPTH or (depth is not None and needed > depth):
+            limit = MAX_DEPTH if depth is None else min(depth, MAX_DEPTH)
+            raise CloudError(
+                f"voxel coordinate {largest} needs {needed} bits, the limit is {limit}: crop the cloud or use larger voxels"
+            )
+        depths.append(needed if depth is None else depth)
+    return depths
+
+
+def _walk(z: Tensor, batch: Tensor, starts: list[int], depths: list[int], curve: str) -> Tensor:
+    """Rows in the order in which a curve visits them, cloud after cloud."""
+    if curve == "z":
+        return torch.arange(z.shape[0], device=z.device)
+    code = torch.cat(
+        [curve_code(z[a:b], curve, bits) for a, b, bits in zip(starts, starts[1:], depths, strict=False)]
+    )
+    return torch.argsort((batch << (3 * MAX_DEPTH)) | code, stable=True)
+
+
+def _cells(z: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of the next stage: (parent of each row, first row of each parent), from sorted cell codes."""
+    opens = torch.ones_like(z, dtype=torch.bool)
+    opens[1:] = (z[1:] != z[:-1]) | (batch[1:] != batch[:-1])
+    return torch.cumsum(opens, 0) - 1, opens.nonzero().squeeze(1)
+
+
+def _coarser(visited: Tensor) -> Tensor:
+    """The walk over parents from the parents met on the walk over children: a curve leaves a cell only once."""
+    keep = torch.ones_like(visited, dtype=torch.bool)
+    keep[1:] = visited[1:] != visited[:-1]
+    return visited[keep]
+
+
+def _patch_places(offsets: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """How positions on a walk fill patches: (P, K) position at each place, (N,) place of each position, (P,) lengths."""
+    counts = offsets.diff()
+    width = min(size, int(counts.max()))
+    patches = (counts + width - 1) // width
+    first_patch = torch.cumsum(patches, 0) - patches
+    owner = torch.repeat_interleave(patches)
+    local = (torch.arange(owner.shape[0], device=offsets.device) - first_patch[owner]).unsqueeze(1) * width
+    local = local + torch.arange(width, device=offsets.device)
+    count = counts[owner].unsqueeze(1)
+    inside = local < count
+    borrowed = torch.where(count > width, local - width, 0)
+    places = offsets[owner].unsqueeze(1) + torch.where(inside, local, borrowed)
+
+    position = torch.arange(int(offsets[-1]), device=offsets.device)
+    cloud = torch.repeat_interleave(counts)
+    slots = first_patch[cloud] * width + position - offsets[cloud]
+    lengths = torch.where(counts > width, width, counts)[owner]
+    return places, slots, None if bool((lengths == width).all()) else lengths
+
+
+def _inverse(order: Tensor) -> Tensor:
+    return torch.empty_like(order).scatter_(0, order, torch.arange(order.shape[0], device=order.device))
+
+
+def _draw_orders(
+    generator: torch.Generator | None, num_streams: int, num_stages: int
+) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    if generator is None:
+        return ()
+    return tuple(
+        tuple(tuple(torch.randperm(len(CURVES), generator=generator).tolist()) for _ in range(num_stages))
+        for _ in range(num_streams)
+    )

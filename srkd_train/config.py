@@ -1,0 +1,224 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a training run is told: frozen dataclasses, read from a YAML file and the command line."""
+
+import difflib
+import os
+from argparse import ArgumentError
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonargparse
+import yaml
+
+from srkd.errors import ConfigError
+from srkd.input_spec import InputSpec
+from srkd_train.data.transforms import Augment
+
+DataName = Literal["street", "semantickitti"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clouds to train on and how they enter the network."""
+
+    name: DataName = "street"
+    """Data set: street (made on the fly) or semantickitti (needs data.root)."""
+    root: str | None = None
+    """Folder of the data set, the one that holds sequences/."""
+    sequences: tuple[str, ...] = ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10")
+    """SemanticKITTI sequences to train on."""
+    val_sequences: tuple[str, ...] = ("08",)
+    """SemanticKITTI sequences to validate on."""
+    seeds: tuple[int, int] = (0, 2000)
+    """Street seeds to train on: the first, and one past the last."""
+    val_seeds: tuple[int, int] = (9900, 9904)
+    """Street seeds to validate on, outside `seeds`; 10000 and above are the held-out set and refused."""
+    sensors: tuple[str, ...] = ()
+    """Street sensors by name; empty for all."""
+    cache_dir: str | None = None
+    """Folder for generated streets; null for $SRKD_CACHE or ~/.cache/srkd."""
+    input: InputSpec = field(default_factory=lambda: InputSpec(voxel_size_m=0.05))
+    """Voxel size, feature columns, intensity transform and range; stored in the checkpoint."""
+    augment: Augment = field(default_factory=Augment)
+    """Training augmentation."""
+
+    def __post_init__(self) -> None:
+        if self.name == "semantickitti" and self.root is None:
+            raise ConfigError("data.root is not set, semantickitti needs the folder that holds sequences/: --data.root DIR")
+        for key, (first, end) in (("data.seeds", self.seeds), ("data.val_seeds", self.val_seeds)):
+            if not 0 <= first < end <= HELD_OUT_SEEDS[0]:
+                raise ConfigError(f"{key}=[{first}, {end}] is no training range, give 0 <= first < end <= 10000")
+        if self.name == "street" and max(self.seeds[0], self.val_seeds[0]) < min(self.seeds[1], self.val_seeds[1]):
+            raise ConfigError(f"data.val_seeds={list(self.val_seeds)} overlaps data.seeds={list(self.seeds)}, separate them")
+
+
+HELD_OUT_SEEDS = (10000, 10020)
+"""Street seeds of the held-out set: the first, and one past the last."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network to train."""
+
+    name: str = "student-nano"
+    """Architecture, one of srkd.architectures."""
+    loss: Literal["sum", "gls"] = "gls"
+    """How a network with a noise branch joins task and noise loss; others have the task loss only."""
+    init: str | None = None
+    """Checkpoint of the same architecture to start from; null for random weights."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW under a one-cycle cosine schedule; the defaults are the public nuScenes recipe."""
+
+    lr: float = 2e-3
+    """Peak learning rate."""
+    block_lr_factor: float = 0.1
+    """Factor on the learning rate of parameters whose name contains "block"."""
+    weight_decay: float = 0.005
+    """Decoupled weight decay."""
+    pct_start: float = 0.04
+    """Share of max_steps spent rising to the peak."""
+    div_factor: float = 10.0
+    """The schedule starts at the peak divided by this."""
+    final_div_factor: float = 1000.0
+    """The schedule ends at its start divided by this."""
+    clip_norm: float | None = None
+    """Largest gradient norm; null for no clipping."""
+    ema_decay: float | None = None
+    """Decay of the averaged weights that are validated and saved; null to use the trained weights."""
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0:
+            raise ConfigError(f"optim.lr={self.lr} does not train, give a positive number")
+        if not 0 < self.pct_start < 1:
+            raise ConfigError(f"optim.pct_start={self.pct_start} is no share, give a number between 0 and 1")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ConfigError(f"optim.ema_decay={self.ema_decay} is no decay, give a number between 0 and 1, or null")
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How long, where, and how often to look."""
+
+    max_steps: int = 1000
+    """Optimiser steps of the whole schedule."""
+    max_minutes: float | None = None
+    """Stop after this wall-clock time, saved and resumable; the schedule stays that of max_steps."""
+    batch_size: int = 4
+    """Clouds per step and device."""
+    num_workers: int = 1
+    """Processes that read, augment, voxelise and plan; 0 does it in the training process."""
+    threads: int | None = None
+    """CPU threads of the training process; null for torch's default."""
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to train."""
+    devices: int = 1
+    """Devices to train on."""
+    precision: Literal["32", "bf16", "16"] = "32"
+    """Arithmetic of the network: 32, bf16 or 16 (the last two as autocast)."""
+    seed: int = 42
+    """Seed of weights, sample order, augmentation and noise."""
+    val_every: int = 0
+    """Validate every so many steps; 0 never."""
+    final_eval: bool = True
+    """Evaluate the last weights when the schedule is complete; the scores go into the checkpoint."""
+    final_eval_limit: int | None = None
+    """Clouds of that evaluation, spread over the split; null for all."""
+    save_minutes: float = 5.0
+    """Save the resumable state this often."""
+    log_every: int = 10
+    """Steps per row of metrics.csv."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_steps", 1), ("batch_size", 1), ("num_workers", 0), ("devices", 1), ("log_every", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"trainer.{name}={getattr(self, name)} is too small, give at least {least}")
+        if self.val_every < 0:
+            raise ConfigError(f"trainer.val_every={self.val_every} is negative, give 0 for never")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run."""
+
+    out: str
+    """Run folder: metrics.csv, config.yaml, last.safetensors, best.safetensors, state.ckpt."""
+    resume: bool = False
+    """Go on from the run folder's state.ckpt; without it an existing run is never touched."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Clouds."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """Network."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser and schedule."""
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    """Length, hardware, logging."""
+
+
+def parse(argv: Sequence[str], kind: type[Any] = RunConfig, *, prog: str = "srkd pretrain", about: str = "") -> Any:
+    """Reads `--config FILE` and `--section.key value` options into a frozen dataclass; later ones win.
+
+    Args:
+        argv: command-line words.
+        kind: the dataclass to fill; its fields become the options.
+        prog: name shown in the help.
+        about: one line for the help.
+
+    Raises:
+        ConfigError: a key is unknown or a value does not fit; one line naming the key, the value and the fix.
+    """
+    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = jsonargparse.ArgumentParser(prog=prog, description=about, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="YAML file with the keys below; later options win over it.")
+    parser.add_class_arguments(kind, None, fail_untyped=True)
+    try:
+        values = parser.instantiate(parser.parse_args(list(argv)))
+    except (ArgumentError, TypeError, yaml.YAMLError) as error:
+        raise ConfigError(_explain(str(error), kind)) from error
+    names = kind.__dataclass_fields__
+    return kind(**{name: getattr(values, name) for name in names if hasattr(values, name)})
+
+
+def to_yaml(config: Any) -> str:
+    """The whole configuration as YAML that `parse(["--config", FILE])` reads back."""
+    return yaml.safe_dump(_plain(config), sort_keys=False)
+
+
+def cache_dir(config: DataConfig) -> Path:
+    """Where generated streets are kept: data.cache_dir, else $SRKD_CACHE, else ~/.cache/srkd."""
+    return Path(config.cache_dir or os.environ.get("SRKD_CACHE") or Path.home() / ".cache" / "srkd")
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _keys(kind: type[Any], prefix: str = "") -> list[str]:
+    keys = []
+    for name, entry in kind.__dataclass_fields__.items():
+        keys.append(prefix + name)
+        if hasattr(entry.type, "__dataclass_fields__"):
+            keys += _keys(entry.type, f"{prefix}{name}.")
+    return keys
+
+
+def _explain(message: str, kind: type[Any]) -> str:
+    """One line out of the parser's message, with the nearest known key for a mistyped one."""
+    line = " ".join(message.split())
+    quoted = [part.strip("\"' -").split("=")[0] for part in line.replace("--", " --").split() if "." in part or "'" in part]
+    if "does not accept" in line or "nrecognized" in line:
+        known = _keys(kind)
+        for word in quoted:
+            near = difflib.get_close_matches(word, known + [key.rsplit(".", 1)[-1] for key in known], n=1, cutoff=0.6)
+            if near and near[0] != word:
+                return f"{line}; did you mean {next(key for key in known if key.endswith(near[0]))}? see srkd pretrain --help"
+    return f"{line}; see srkd pretrain --help"

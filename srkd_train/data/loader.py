@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Data loaders whose every batch is a function of (seed, step), so that a resumed run sees what an unbroken one saw."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.random import default_rng
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from srkd.input_spec import InputSpec
+from srkd.labels import LabelScheme
+from srkd.plan import PlanSpec
+from srkd_train.data.batch import Batch, collate, prepare
+from srkd_train.data.sample import Sample
+from srkd_train.data.transforms import Augment, select
+
+
+class LabelledClouds(Protocol):
+    """What a data-set adapter offers."""
+
+    @property
+    def scheme(self) -> LabelScheme: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...
+
+
+class StepSampler(Sampler[int]):
+    """Step numbers from `start` to `steps`; its length is `steps`, whatever the start, as Lightning counts."""
+
+    def __init__(self, steps: int, *, start: int = 0) -> None:
+        self.steps = steps
+        self.start = start
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.steps))
+
+    def __len__(self) -> int:
+        return self.steps
+
+
+class TrainingBatches(Dataset[Batch]):
+    """Batch number `step` of a training run: its clouds, their augmentation, their voxels and curve orders.
+
+    Epoch after epoch goes through the clouds in a new random order; processes of one run share the clouds out.
+
+    Args:
+        clouds: the data set.
+        spec: input of the network.
+        plan_spec: tables of the network.
+        augment: training augmentation.
+        batch_size: clouds per batch and process.
+        seed: seed of everything drawn here.
+        shuffle_orders: draw curve orders at random.
+        rank: number of this process.
+        world_size: number of processes.
+    """
+
+    def __init__(
+        self,
+        clouds: LabelledClouds,
+        spec: InputSpec,
+        plan_spec: PlanSpec,
+        augment: Augment,
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle_orders: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.clouds = clouds
+        self.spec = spec
+        self.plan_spec = plan_spec
+        self.augment = augment
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle_orders = shuffle_orders
+        self.rank = rank
+        self.world_size = world_size
+        self._order: tuple[int, np.ndarray[Any, np.dtype[np.int64]]] | None = None
+
+    def __getitem__(self, step: int) -> Batch:
+        first = (step * self.world_size + self.rank) * self.batch_size
+        items = []
+        for draw in range(first, first + self.batch_size):
+            rng = default_rng((self.seed, 1, draw))
+            sample = self.clouds[self.cloud_index(draw)]
+            sample = select(sample, self.spec.valid_mask(sample.cloud.xyz))
+            items.append(prepare(self.augment(sample, rng), self.spec, train_rng=rng))
+        shuffle = None
+        if self.shuffle_orders:
+            shuffle = torch.Generator().manual_seed(int(default_rng((self.seed, 2, first)).integers(2**63)))
+        return collate(items, self.plan_spec, shuffle=shuffle)
+
+    def cloud_index(self, draw: int) -> int:
+        """Which cloud the `draw`-th draw of the run is."""
+        epoch, position = divmod(draw, len(self.clouds))
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, default_rng((self.seed, 0, epoch)).permutation(len(self.clouds))
+        return int(self._order[1][position])
+
+
+class EvaluationBatches(Dataset[Batch]):
+    """One batch per cloud, unaugmented, with every raw point; `indices` picks and orders the clouds."""
+
+    def __init__(self, clouds: LabelledClouds, spec: InputSpec, plan_spec: PlanSpec, indices: Sequence[int]) -> None:
+        self.clouds = clouds
+        self.spec = spec
+        self.plan_spec = plan_spec
+        self.indices = tuple(indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Batch:
+        return collate([prepare(self.clouds[self.indices[position]], self.spec)], self.plan_spec)
+
+
+def training_loader(batches: TrainingBatches, *, steps: int, start: int, num_workers: int) -> DataLoader[Batch]:
+    """Loader of the batches `start` to `steps`."""
+    return DataLoader(batches, batch_size=None, sampler=StepSampler(steps, start=start), **_workers(num_workers))
+
+
+def evaluation_loader(batches: EvaluationBatches, *, num_workers: int) -> DataLoader[Batch]:
+    """Loader of all batches in order."""
+    return DataLoader(batches, batch_size=None, shuffle=False, **_workers(num_workers))
+
+
+def spread_indices(length: int, limit: int | None) -> list[int]:
+    """All of `range(length)`, or `limit` of them at even distances."""
+    if limit is None or limit >= length:
+        return list(range(length))
+    return [int(index) for index in np.linspace(0, length - 1, limit).round()]
+
+
+def _workers(count: int) -> dict[str, Any]:
+    if count == 0:
+        return {"num_workers": 0}
+    return {"num_workers": count, "prefetch_factor": 4, "worker_init_fn": _start_worker, "persistent_workers": False}
+
+
+def _start_worker(_: int) -> None:
+    """One thread a worker, and no death by the signal that asks the run as a whole to save and stop."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

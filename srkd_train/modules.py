@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Segmentation pretraining as a LightningModule: PTv3-like networks, and CDSegNet with its noise branch."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from srkd.cdsegnet import CDSegNet
+from srkd_train.config import OptimConfig
+from srkd_train.data.batch import Batch
+from srkd_train.losses import task
+from srkd_train.metrics import Score, ScoreMeter
+from srkd_train.optim import AveragedWeights, build_optimizer
+
+
+class Segmentation(lightning.LightningModule):
+    """Trains one network on labelled clouds.
+
+    All randomness of a step (noise, time steps, drop path) is drawn after seeding with (seed, step, process), so a
+    resumed run repeats an unbroken one.
+
+    Args:
+        network: a PTv3 or CDSegNet.
+        class_names: names of the scheme, for the scores.
+        optim: optimiser and schedule.
+        max_steps: length of the schedule.
+        loss: how a CDSegNet's task and noise loss are joined, "gls" (geometric mean) or "sum".
+        seed: seed of the step randomness.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        class_names: Sequence[str],
+        optim: OptimConfig,
+        *,
+        max_steps: int,
+        loss: str = "gls",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.optim = optim
+        self.max_steps = max_steps
+        self.loss = loss
+        self.seed = seed
+        self.meter = ScoreMeter(class_names)
+        self.averaged: AveragedWeights | None = None
+        self.last_score: Score | None = None
+
+    def configure_optimizers(self) -> Any:
+        """AdamW and the one-cycle schedule, stepped every step."""
+        optimizer, schedule = build_optimizer(self.network, self.optim, self.max_steps)
+        if self.optim.ema_decay is not None and self.averaged is None:
+            self.averaged = AveragedWeights(self.network, self.optim.ema_decay)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed the step."""
+        torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Loss of one batch, and its terms detached: cross_entropy, lovasz and, with a noise branch, noise_mse."""
+        if not isinstance(self.network, CDSegNet):
+            logits = self.network(batch.features, batch.plan)
+            cross_entropy, lovasz = task.segmentation(logits, batch.label)
+            total = cross_entropy + lovasz
+            return {"loss": total, "cross_entropy": cross_entropy.detach(), "lovasz": lovasz.detach()}
+        t, eps = draw_noise(batch, self.network.config.num_timesteps)
+        logits, predicted = self.network.forward_train(batch.features, batch.plan, t=t, eps=eps)
+        cross_entropy, lovasz = task.segmentation(logits, batch.label)
+        noise = task.noise_mse(predicted, eps, batch.label)
+        supervised = cross_entropy + lovasz
+        total = task.gls([noise, supervised]) if self.loss == "gls" else supervised + noise
+        terms = {"cross_entropy": cross_entropy, "lovasz": lovasz, "noise_mse": noise}
+        return {"loss": total, **{name: term.detach() for name, term in terms.items()}}
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """One step, taken into the averaged weights."""
+        super().optimizer_step(*args, **kwargs)
+        if self.averaged is not None:
+            self.averaged.update()
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last validation."""
+        self.meter.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count one cloud's raw points; a noise branch draws its noise from a fixed seed."""
+        generator = torch.Generator(batch.features.device).manual_seed(0)
+        extra = {"generator": generator} if isinstance(self.network, CDSegNet) else {}
+        with self.averaged.applied() if self.averaged is not None else nullcontext():
+            class_id = self.network(batch.features, batch.plan, **extra).argmax(1)
+        if batch.raw_label is not None:
+            self.meter.update(batch.spread(class_id), batch.raw_label)
+
+    def on_validation_epoch_end(self) -> None:
+        """Keep the score in `last_score`."""
+        self.last_score = self.meter.compute()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the averaged weights."""
+        if self.averaged is not None:
+            checkpoint["averaged"] = self.averaged.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take back the averaged weights."""
+        if self.optim.ema_decay is not None and "averaged" in checkpoint:
+            self.averaged = AveragedWeights(self.network, self.optim.ema_decay)
+            self.averaged.load_state_dict(checkpoint["averaged"])
+
+
+def draw_noise(batch: Batch, num_timesteps: int) -> tuple[Tensor, Tensor]:
+    """One diffusion time uniform in {0, ..., T-1} a cloud, (B,) int64, and standard normal noise (N, C)."""
+    device = batch.features.device
+    t = torch.randint(num_timesteps, (len(batch),), device=device)
+    return t, torch.randn_like(batch.features)
