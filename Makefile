@@ -31,7 +31,7 @@ export SRKD_DATA
 endif
 
 BIN := $(abspath $(VENV))/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 SOURCES := pyproject.toml setup.py $(shell find srkd srkd_train srkd_ros config -name __pycache__ -prune -o -print)
 fail = { echo "$(1)" >&2; exit 1; }
 
@@ -85,27 +85,31 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import os, sysconfig as s; os.stat(os.path.join(s.get_path("include"), "Python.h"))' 2>/dev/null || \
 		$(call fail,'$(PYTHON)' has no Python.h: install its headers (apt install python3-dev))
 	@command -v $(CXX) >/dev/null || $(call fail,'$(CXX)' not found: install a C++ compiler (apt install g++))
-	$(PYTHON) -m venv $(VENV)
+	@echo "making $(VENV) with $(PYTHON); torch and the rest take a few minutes"
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.requirements: pyproject.toml | $(VENV)/bin/python
+	@echo "installing $(TORCH_SPEC) ($(or $(TORCH_INDEX),$(TORCH_BUILD),pip's usual build))"
 ifneq ($(TORCH_INDEX),)
-	$(PIP) install -i $(TORCH_INDEX) '$(TORCH_SPEC)'
+	@$(PIP) install -i $(TORCH_INDEX) '$(TORCH_SPEC)'
 else ifeq ($(TORCH_BUILD),)
-	$(PIP) install '$(TORCH_SPEC)'
+	@$(PIP) install '$(TORCH_SPEC)'
 else
-	$(PIP) install '$(TORCH_SPEC)+$(TORCH_BUILD)' 2>/dev/null || { $(PIP) install uv && \
+	@$(PIP) install '$(TORCH_SPEC)+$(TORCH_BUILD)' 2>/dev/null || { $(PIP) install uv && \
 		$(BIN)/uv pip install --python $(BIN)/python --torch-backend $(TORCH_BUILD) '$(TORCH_SPEC)'; } || { \
 		echo "no $(TORCH_BUILD) build of $(TORCH_SPEC) within reach: taking pip's usual one, several GB on Linux"; \
 		$(PIP) install '$(TORCH_SPEC)'; }
 endif
-	$(PIP) install 'setuptools>=77'
-	$(PIP) install --no-build-isolation '.[$(EXTRAS)]' '$(TORCH_SPEC)'
+	@echo "installing what the packages need: $(EXTRAS)"
+	@$(PIP) install 'setuptools>=77'
+	@$(PIP) install --no-build-isolation '.[$(EXTRAS)]' '$(TORCH_SPEC)'
 	@rm -rf build *.egg-info
 	@touch $@
 
 # build/ goes first and last: setuptools would pack modules that are long gone from the tree.
 $(VENV)/.installed: $(VENV)/.requirements $(SOURCES)
 	@rm -rf build *.egg-info
-	$(PIP) install --no-deps --no-build-isolation --force-reinstall .
+	@echo "installing the packages"
+	@$(PIP) install --no-deps --no-build-isolation --force-reinstall .
 	@rm -rf build *.egg-info
 	@touch $@

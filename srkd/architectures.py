@@ -51,12 +51,12 @@ NOISE_UNET = UNetConfig(
 NANO_UNET = UNetConfig(
     in_channels=4,
     stages=(0, 1, 2, 3, 4),
-    enc_channels=(16, 32, 64, 96, 128),
-    enc_depths=(1, 1, 2, 2, 2),
-    enc_heads=(1, 2, 4, 6, 8),
-    dec_channels=(32, 32, 64, 96),
+    enc_channels=(16, 32, 48, 64, 96),
+    enc_depths=(1, 1, 1, 2, 2),
+    enc_heads=(1, 2, 3, 4, 6),
+    dec_channels=(32, 32, 48, 64),
     dec_depths=(1, 1, 1, 1),
-    dec_heads=(2, 2, 4, 6),
+    dec_heads=(2, 2, 3, 4),
     patch_size=128,
     drop_path=0.1,
 )
@@ -64,11 +64,11 @@ NANO_UNET = UNetConfig(
 
 NANO_TEACHER_UNET = replace(
     NANO_UNET,
-    enc_channels=(24, 48, 96, 160, 224),
-    enc_depths=(2, 2, 2, 2, 2),
-    enc_heads=(2, 4, 6, 10, 14),
-    dec_channels=(48, 48, 96, 160),
-    dec_heads=(3, 3, 6, 10),
+    enc_channels=(32, 48, 80, 112, 144),
+    enc_depths=(1, 2, 2, 2, 2),
+    enc_heads=(2, 3, 5, 7, 9),
+    dec_channels=(48, 48, 80, 112),
+    dec_heads=(3, 3, 5, 7),
 )
 
 NANO_NOISE_UNET = replace(

@@ -17,7 +17,7 @@ from torch.nn.functional import silu
 from srkd.diffusion import DiffusionConfig, add_noise, ddim_step, inference_times, time_embedding
 from srkd.nn.attention import select_patches
 from srkd.nn.block import CrossBlock
-from srkd.nn.unet import UNet, UNetConfig
+from srkd.nn.unet import UNet, UNetConfig, drop_rates
 from srkd.plan import GeometryPlan, PlanSpec
 from srkd.ptv3 import PTv3Features, from_rows, to_rows
 
@@ -52,14 +52,21 @@ class CDSegNet(nn.Module):
         self.noise_head = nn.Linear(noise.dec_channels[0], noise.in_channels)
         self.time1 = nn.Linear(noise.time_channels, 4 * noise.time_channels)
         self.time2 = nn.Linear(4 * noise.time_channels, noise.time_channels)
-        last_rate = torch.linspace(0, noise.drop_path, sum(noise.enc_depths))[len(noise.stages) - 1].item()
         self.transfer = CrossBlock(
-            config.unet.enc_channels[-1], noise.enc_channels[-1], config.unet.enc_heads[-1], config.unet.mlp_ratio, last_rate
+            config.unet.enc_channels[-1],
+            noise.enc_channels[-1],
+            config.unet.enc_heads[-1],
+            config.unet.mlp_ratio,
+            drop_rates(noise.drop_path, sum(noise.enc_depths))[2],
         )
         self.register_buffer("signal_level", config.diffusion.signal_level(), persistent=False)
 
     signal_level: Tensor
     """(steps,) share of the signal's variance left at each time step."""
+
+    def reset_schedule(self) -> None:
+        """Computes the noise schedule again (it is not part of the weights)."""
+        self.signal_level = self.config.diffusion.signal_level().to(self.head.weight.device)
 
     @property
     def plan_spec(self) -> PlanSpec:

@@ -28,7 +28,7 @@ def cloud_from_columns(
 ) -> tuple[Cloud, str | None]:
     """Builds a cloud from the columns it recognises; others are never asked for.
 
-    Intensity is the first of `INTENSITY_NAMES`; if that is zero throughout (Ouster's low-bandwidth profile), `reflectivity`.
+    Intensity is the first of `INTENSITY_NAMES`, or `reflectivity` if that is zero throughout (as Ouster may send it).
 
     Args:
         names: names of all columns.
@@ -85,7 +85,7 @@ def as_integer(column: Array) -> Array:
 
 
 def _unpack_color(packed: Array) -> npt.NDArray[np.uint8]:
-    """(N, 3) uint8 of 32 bits that hold blue, green, red from the lowest byte up, whatever type they are declared as."""
+    """(N, 3) uint8 of 32 bits that hold blue, green, red from the lowest byte up, be they declared float or integer."""
     if packed.dtype.itemsize != 4:
         raise CloudError(f"column rgb: {packed.dtype}, expected 4 bytes (float32 or uint32) with 8 bits a colour")
     value = np.ascontiguousarray(packed).view(np.uint32)

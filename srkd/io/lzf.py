@@ -12,8 +12,8 @@ _GREATEST_EXPANSION = 88  # 3 bytes stand for at most 264
 def decompress(packed: bytes, size: int) -> bytes:
     """Decompresses to exactly `size` bytes.
 
-    A control byte below 32 announces that many literal bytes and one more. Any other is a copy of what came before: length in
-    its high 3 bits (7: a further byte is added) plus 2, distance - 1 in its low 5 bits and the byte after.
+    A control byte below 32 announces that many literal bytes and one more. Any other is a copy of what came before: its
+    length is 2 plus the high 3 bits (7: a further byte is added), its distance 1 plus the low 5 bits and the next byte.
 
     Raises:
         CloudError: the data is cut off, points before its start, or has another size.

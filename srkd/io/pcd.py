@@ -82,9 +82,10 @@ def _read_header(data: bytes) -> tuple[_Header, int]:
         raise CloudError(f"PCD header: {len(names)} FIELDS, but SIZE, TYPE or COUNT has another number of entries")
     if any(count < 1 for count in counts):
         raise CloudError(f"PCD header: COUNT {min(counts)}, expected at least 1")
-    for key in zip(values["TYPE"], sizes, strict=True):
-        if key not in _TYPES:
-            raise CloudError(f"PCD header: TYPE {key[0][:8]} of SIZE {key[1]}, expected F 4 8, I or U 1 2 4 8")
+    kinds = list(zip(values["TYPE"], sizes, strict=True))
+    for kind in kinds:
+        if kind not in _TYPES:
+            raise CloudError(f"PCD header: TYPE {kind[0][:8]} of SIZE {kind[1]}, expected F 4 8, I or U 1 2 4 8")
     size = _integer("WIDTH", values) * _integer("HEIGHT", values)
     points = _integer("POINTS", values) if "POINTS" in values else size
     if points != size:
@@ -92,7 +93,7 @@ def _read_header(data: bytes) -> tuple[_Header, int]:
     encoding = " ".join(values["DATA"]).lower()
     if encoding not in ("ascii", "binary", "binary_compressed"):
         raise CloudError(f"PCD header: DATA {encoding[:40]!r}, expected ascii, binary or binary_compressed")
-    dtypes = tuple(np.dtype(_TYPES[key]) for key in zip(values["TYPE"], sizes, strict=True))
+    dtypes = tuple(np.dtype(_TYPES[kind]) for kind in kinds)
     header = _Header(tuple(names), dtypes, tuple(counts), points, encoding)
     useful = [name for name in names if name != "_"]  # "_" is padding, as often as needed
     if len(set(useful)) != len(useful):

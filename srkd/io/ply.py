@@ -19,11 +19,9 @@ from srkd.errors import CloudError
 from srkd.io.atomic import write_atomic
 from srkd.io.columns import Array, cloud_from_columns
 
-_TYPES = {
-    **{"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4"},
-    **{"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4", "float32": "f4"},
-    **{"double": "f8", "float64": "f8"},
-}
+_TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4"}
+_TYPES |= {"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4", "float32": "f4"}
+_TYPES |= {"double": "f8", "float64": "f8"}
 _ORDERS = {"ascii": "<", "binary_little_endian": "<", "binary_big_endian": ">"}
 _MAX_HEADER_BYTES = 1 << 16
 
@@ -67,9 +65,8 @@ def read_ply_columns(path: str | os.PathLike[str]) -> dict[str, Array]:
     """
     try:
         data = Path(path).read_bytes()
-        order, is_ascii, elements, start = _read_header(data)
-        read = _read_ascii if is_ascii else _read_binary
-        vertices = read(elements, data, start, order)
+        is_ascii, elements, start = _read_header(data)
+        vertices = (_read_ascii if is_ascii else _read_binary)(elements, data, start)
         return {
             name: vertices[name].astype(vertices[name].dtype.newbyteorder("=")) for name in vertices.dtype.names or ()
         }
@@ -111,8 +108,8 @@ def write_colored_ply(
     write_atomic(path, (header.encode(), rows.tobytes()))
 
 
-def _read_header(data: bytes) -> tuple[str, bool, list[_Element], int]:
-    """Byte order, whether ascii, the elements in file order, and where their rows start."""
+def _read_header(data: bytes) -> tuple[bool, list[_Element], int]:
+    """Whether ascii, the elements in file order, and where their rows start."""
     elements: list[_Element] = []
     order, is_ascii, at, line = "", False, 0, ""
     if data[:3] != b"ply":
@@ -146,12 +143,11 @@ def _read_header(data: bytes) -> tuple[str, bool, list[_Element], int]:
         properties = [name for name, _, _ in element.properties]
         if len(set(properties)) != len(properties):
             raise CloudError(f"PLY header: element {element.name[:40]} names a property twice")
-    return order, is_ascii, elements[: names.index("vertex") + 1], at
+    return is_ascii, elements[: names.index("vertex") + 1], at
 
 
-def _read_binary(elements: list[_Element], data: bytes, at: int, order: str) -> Array:
+def _read_binary(elements: list[_Element], data: bytes, at: int) -> Array:
     """The scalars of the last element, (N,) structured."""
-    del order
     rows: Array = np.empty(0, elements[-1].scalars)
     for element in elements:
         if element.has_lists:
@@ -160,16 +156,17 @@ def _read_binary(elements: list[_Element], data: bytes, at: int, order: str) -> 
         needed = element.rows * element.scalars.itemsize
         if len(data) - at < needed:
             raise CloudError(
-                f"{element.name[:40]}: {len(data) - at} bytes, expected {element.rows} x {element.scalars.itemsize} = {needed}; "
-                "the file is cut off"
+                f"{element.name[:40]}: {len(data) - at} bytes, expected {element.rows} x {element.scalars.itemsize} = "
+                f"{needed}; the file is cut off"
             )
-        rows = np.frombuffer(data, element.scalars, element.rows if needed else 0, at)
+        rows = np.frombuffer(data, element.scalars, element.rows, at) if needed else np.empty(0, element.scalars)
         at += needed
     return rows
 
 
 def _walk_lists(element: _Element, data: bytes, at: int) -> tuple[Array, int]:
-    """Steps through rows of varying length; returns their scalars and the end. Each step moves on, so the data bounds it."""
+    """Steps through rows of varying length; returns their scalars and the end. A list takes a byte at least, so the
+    size of the data bounds the steps."""
     kept = bytearray()
     for _ in range(element.rows):
         for name, dtype, length_type in element.properties:
@@ -177,8 +174,9 @@ def _walk_lists(element: _Element, data: bytes, at: int) -> tuple[Array, int]:
                 kept += data[at : at + dtype.itemsize]
                 at += dtype.itemsize
             else:
-                order = "big" if length_type.str[0] == ">" else "little"
-                length = int.from_bytes(data[at : at + length_type.itemsize], order, signed=length_type.kind == "i")
+                raw = data[at : at + length_type.itemsize]
+                signed = length_type.kind == "i"
+                length = int.from_bytes(raw, "big" if length_type.str[0] == ">" else "little", signed=signed)
                 if length < 0:
                     raise CloudError(f"{element.name[:40]}: list {name[:40]} of length {length}; the file is damaged")
                 at += length_type.itemsize + length * dtype.itemsize
@@ -187,9 +185,8 @@ def _walk_lists(element: _Element, data: bytes, at: int) -> tuple[Array, int]:
     return np.frombuffer(bytes(kept), element.scalars) if kept else np.empty(0, element.scalars), at
 
 
-def _read_ascii(elements: list[_Element], data: bytes, at: int, order: str) -> Array:
+def _read_ascii(elements: list[_Element], data: bytes, at: int) -> Array:
     """The scalars of the last element, (N,) structured; a row is a line."""
-    del order
     lines = [line for line in data[at:].splitlines() if line.strip()]
     vertex = elements[-1]
     skip = sum(element.rows for element in elements[:-1] if element.properties)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
@@ -60,6 +59,11 @@ class UNetConfig:
         return PlanSpec(self.stages[-1] + 1, frozenset(kernels), frozenset(patches))
 
 
+def drop_rates(last: float, blocks: int) -> list[float]:
+    """Drop-path rates rising evenly from 0 to ``last`` over a branch's blocks."""
+    return [last * index / max(1, blocks - 1) for index in range(blocks)]
+
+
 class Stem(nn.Module):
     """5^3 convolution without bias, BatchNorm, GELU."""
 
@@ -98,7 +102,7 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         self.stem = Stem(config.in_channels, config.enc_channels[0])
-        rates = iter(torch.linspace(0, config.drop_path, sum(config.enc_depths)).tolist())
+        rates = iter(drop_rates(config.drop_path, sum(config.enc_depths)))
         encoder = []
         for at, (width, depth, heads) in enumerate(
             zip(config.enc_channels, config.enc_depths, config.enc_heads, strict=True)
@@ -106,7 +110,7 @@ class UNet(nn.Module):
             down = GridPooling(config.enc_channels[at - 1], width) if at else None
             encoder.append(EncoderStage(down, [self._block(width, heads, next(rates)) for _ in range(depth)]))
         self.encoder = nn.ModuleList(encoder)
-        rates = iter(torch.linspace(0, config.drop_path, sum(config.dec_depths)).tolist())
+        rates = iter(drop_rates(config.drop_path, sum(config.dec_depths)))
         below = (*config.dec_channels[1:], config.enc_channels[-1])
         decoder = []
         for at, (width, depth, heads) in enumerate(

@@ -9,6 +9,7 @@ the graph, so a step over an unlabelled batch is a no-op and not a crash.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -48,11 +49,11 @@ def lovasz_softmax(logits: Tensor, label: Tensor, *, ignore: int = IGNORE) -> Te
     if len(label) == 0:
         return logits.sum()
     present = torch.bincount(label, minlength=logits.shape[1]).nonzero().squeeze(1)
-    probability = logits.softmax(1).t()[present]
+    probability = logits.t().contiguous().softmax(0)[present]
     inside = label == present[:, None]
     error = torch.where(inside, 1 - probability, probability)
     with torch.no_grad():
-        order = error.detach().argsort(dim=1, descending=True)
+        order = _descending(error.detach())
         step = torch.empty_like(error).scatter_(1, order, _jaccard_steps(inside.gather(1, order)).to(error.dtype))
     return (error * step).sum() / len(present)
 
@@ -93,6 +94,13 @@ def _labelled(logits: Tensor, label: Tensor, ignore: int) -> tuple[Tensor, Tenso
 
 def _at_least_float32(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def _descending(error: Tensor) -> Tensor:
+    """Argsort of every row (K, N), largest first; on a CPU by numpy, whose vector sort is five times faster."""
+    if error.device.type == "cpu":
+        return torch.from_numpy(np.argsort(-error.numpy(), axis=1))
+    return error.argsort(dim=1, descending=True)
 
 
 def _jaccard_steps(inside: Tensor) -> Tensor:

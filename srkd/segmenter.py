@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The public inference entry: a cloud in, a label for every point out."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, ContextManager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from srkd.architectures import Network
+from srkd.backend import Backend, use_backend
+from srkd.checkpoint import Header, load_checkpoint
+from srkd.cloud import Cloud
+from srkd.curves import MAX_DEPTH
+from srkd.errors import ConfigError
+from srkd.labels import IGNORE
+from srkd.plan_build import build_plan
+from srkd.voxel import voxelize
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+STAGES = ("voxelize", "plan", "network", "labels")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What was seen at each input point, in input order."""
+
+    class_id: npt.NDArray[np.uint8]
+    """(N,) class, 255 where a point is not finite, out of range or a no-return."""
+    probability: npt.NDArray[np.float32]
+    """(N,) probability of that class, 0 where there is none."""
+    entropy: npt.NDArray[np.float32]
+    """(N,) entropy of the class probabilities divided by log(classes), NaN where there is no class."""
+
+
+@dataclass(frozen=True)
+class FrameStats:
+    """How the last frame went."""
+
+    stage_ms: dict[str, float]
+    """Milliseconds by stage (``STAGES``)."""
+    num_points: int
+    num_valid: int
+    num_voxels: int
+
+
+class Segmenter:
+    """A network, ready to label clouds. The same cloud gives the same labels, bitwise, on a given device and thread count."""
+
+    def __init__(
+        self, network: Network, header: Header, *, device: torch.device | str = "auto", precision: str = "fp32",
+        backend: str = "torch",
+    ) -> None:
+        """
+        Args:
+            network: in any mode; it is put into eval mode and onto the device.
+            header: its checkpoint's header.
+            device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
+            precision: "fp32", "bf16" or "fp16" (autocast).
+            backend: see :class:`srkd.backend.Backend`.
+
+        Raises:
+            ConfigError: an unknown or absent device, precision or backend.
+        """
+        if precision not in PRECISIONS:
+            raise ConfigError(f"precision {precision!r} is unknown: use one of {', '.join(PRECISIONS)}")
+        self.device = resolve_device(device)
+        self.precision = precision
+        self.header = header
+        self.network = use_backend(network.to(self.device).eval(), Backend.parse(backend))
+        self.last_frame = FrameStats(dict.fromkeys(STAGES, 0.0), 0, 0, 0)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, device: str = "auto", precision: str = "fp32", backend: str = "torch",
+        expected_sha256: str | None = None,
+    ) -> Segmenter:
+        """The segmenter of a checkpoint.
+
+        Raises:
+            CheckpointError, ConfigError: see :func:`srkd.checkpoint.load_checkpoint` and the constructor.
+        """
+        resolved = resolve_device(device)
+        network, header = load_checkpoint(path, device=resolved, expected_sha256=expected_sha256)
+        return cls(network, header, device=resolved, precision=precision, backend=backend)
+
+    @property
+    def last_timing(self) -> dict[str, float]:
+        """Milliseconds of the last frame by stage."""
+        return self.last_frame.stage_ms
+
+    def __call__(self, points: Cloud | npt.NDArray[Any]) -> Labels:
+        """Labels every point of a cloud.
+
+        Args:
+            points: a cloud, or (N, 3 or more) numbers x y z [intensity].
+
+        Raises:
+            CloudError: wrong shape or dtype, or the cloud lacks what the network needs (e.g. intensity).
+        """
+        cloud = points if isinstance(points, Cloud) else Cloud.from_array(points)
+        spec = self.header.input
+        clock = _Clock(self.device)
+        with clock.stage("voxelize"):
+            valid = spec.valid_mask(cloud.xyz) & (np.abs(cloud.xyz) < _reach_m(spec.voxel_size_m)).all(axis=1)
+            index = np.flatnonzero(valid)
+            kept = cloud if len(index) == len(cloud) else cloud.select(index)
+            features = np.nan_to_num(spec.make_features(kept), copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+            labels = _no_labels(len(cloud))
+            if len(index):
+                xyz = torch.from_numpy(np.ascontiguousarray(kept.xyz)).to(self.device)
+                voxels = voxelize(xyz, spec.voxel_size_m)
+                inputs = torch.from_numpy(features).to(self.device).index_select(0, voxels.point)
+        if not len(index):
+            self.last_frame = FrameStats(clock.stage_ms, len(cloud), 0, 0)
+            return labels
+        with torch.inference_mode():
+            with clock.stage("plan"):
+                plan = build_plan(voxels.grid_coord, [voxels.grid_coord.shape[0]], self.network.plan_spec)
+            with clock.stage("network"), self._autocast():
+                logits = self.network(inputs, plan)
+            with clock.stage("labels"):
+                log_probability = torch.log_softmax(logits.float(), dim=1)
+                probability = log_probability.exp()
+                entropy = -(probability * log_probability).sum(dim=1) / math.log(max(2, logits.shape[1]))
+                best, class_id = probability.max(dim=1)
+                for target, value in (
+                    (labels.class_id, class_id.to(torch.uint8)), (labels.probability, best), (labels.entropy, entropy)
+                ):
+                    target[index] = value.index_select(0, voxels.inverse).cpu().numpy()
+        self.last_frame = FrameStats(clock.stage_ms, len(cloud), len(index), int(logits.shape[0]))
+        return labels
+
+    def _autocast(self) -> ContextManager[Any]:
+        dtype = PRECISIONS[self.precision]
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype=dtype)
+
+
+def resolve_device(device: torch.device | str) -> torch.device:
+    """The device that a name means; "auto" is a GPU where there is one.
+
+    Raises:
+        ConfigError: unknown, or not on this machine.
+    """
+    if str(device) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device {device!r} is unknown: use auto, cpu, cuda or cuda:N") from error
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {str(device)!r} is not there ({torch.cuda.device_count()} CUDA devices): use auto or cpu")
+    return resolved
+
+
+def _reach_m(voxel_size_m: float) -> float:
+    """Points farther away on an axis than this would not fit the lattice of 2**16 voxels."""
+    return (2 ** (MAX_DEPTH - 1) - 1) * voxel_size_m
+
+
+def _no_labels(count: int) -> Labels:
+    return Labels(
+        np.full(count, IGNORE, np.uint8), np.zeros(count, np.float32), np.full(count, np.nan, np.float32)
+    )
+
+
+class _Clock:
+    """Milliseconds a stage; waits for the device, so that a stage's time is its own."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.stage_ms = dict.fromkeys(STAGES, 0.0)
+        self._wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._wait()
+        self.stage_ms[name] = (time.perf_counter() - start) * 1e3
