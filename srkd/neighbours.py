@@ -13,8 +13,9 @@ from torch import Tensor
 def neighbour_table(coord: Tensor, batch: Tensor, kernel: int) -> Tensor:
     """Rows of the voxels around every voxel, within its own cloud.
 
-    Voxels are sorted by a linear key in which z runs fastest, so one binary search finds a whole column of the kernel: the
-    hits of a column follow one another in the sorted keys.
+    Voxels are sorted by a linear key in which z runs fastest, so the voxels of a kernel's column lie side by side and one
+    binary search finds them all. Taps mirror each other (if j is i's neighbour at one tap, i is j's at the mirrored one), so
+    only the columns before the centre are searched.
 
     Args:
         coord: (N, 3) integer voxel coordinates >= 0, at most 2**16 an axis.
@@ -25,53 +26,71 @@ def neighbour_table(coord: Tensor, batch: Tensor, kernel: int) -> Tensor:
         (N, kernel**3) int32. Column ``(a * kernel + b) * kernel + c`` holds the row of the voxel at
         ``coord + (a, b, c) - kernel // 2`` (the tap order of the public weights), or N where there is none.
     """
-    count, reach = coord.shape[0], kernel // 2
-    if count == 0:
-        return torch.empty((0, kernel**3), dtype=torch.int32, device=coord.device)
+    count, reach, taps = coord.shape[0], kernel // 2, kernel**3
+    device, half = coord.device, taps // 2
     spatial = coord.to(torch.int64) + reach
-    size = spatial.amax(dim=0) + reach + 1
-    stride_x, stride_y = size[1] * size[2], size[2]
+    size = spatial.amax(dim=0) + reach + 1 if count else spatial.new_ones(3)
+    stride_x, stride_y = int(size[1] * size[2]), int(size[2])
     key = ((batch.to(torch.int64) * size[0] + spatial[:, 0]) * size[1] + spatial[:, 1]) * size[2] + spatial[:, 2]
     key, row = torch.sort(key)
-    row = torch.cat([row.to(torch.int32), row.new_tensor([count], dtype=torch.int32)])
-    padded = torch.cat([key, key.new_tensor([torch.iinfo(torch.int64).max])])
-    table = torch.empty((kernel**3, count), dtype=torch.int32, device=coord.device)
-    tap = 0
-    for dx in range(-reach, reach + 1):
-        for dy in range(-reach, reach + 1):
-            wanted = key + (dx * stride_x + dy * stride_y - reach)
-            place = torch.searchsorted(key, wanted)
-            for _ in range(kernel):
-                hit = padded[place] == wanted
-                table[tap] = row[torch.where(hit, place, count)]
-                place = place + hit
-                wanted = wanted + 1
-                tap += 1
-    back = torch.empty(count, dtype=torch.int64, device=coord.device)
-    back[row[:-1].to(torch.int64)] = torch.arange(count, device=coord.device)
-    return table[:, back].t().contiguous()
+    # Windows of one column: the keys from a place on, and their rows; past the end nothing matches.
+    keys = torch.nn.functional.pad(key, (0, kernel), value=torch.iinfo(torch.int64).max // 2).unfold(0, kernel, 1)
+    rows = torch.nn.functional.pad(row.to(torch.int32), (0, kernel), value=count).unfold(0, kernel, 1)
+
+    first_half = torch.empty((count, half + reach + 2), dtype=torch.int32, device=device)
+    at = 0
+    for dx in range(-reach, 1):
+        for dy in range(-reach, reach + 1 if dx else 1):
+            lowest = key + (dx * stride_x + dy * stride_y - reach)
+            place = torch.searchsorted(key, lowest)
+            tap = (keys[place] - lowest.unsqueeze(1)).clamp_(max=kernel)
+            column = torch.full((count, kernel + 1), count, dtype=torch.int32, device=device)
+            column.scatter_(1, tap, rows[place])
+            first_half[:, at : at + kernel] = column[:, :kernel]
+            at += kernel
+
+    table = torch.full((count + 1, taps), count, dtype=torch.int32, device=device)
+    table[row, :half] = first_half[:, :half]
+    found = table[:count, :half].to(torch.int64)
+    mirrored = found * taps + torch.arange(taps - 1, half, -1, device=device)
+    own = torch.arange(count, dtype=torch.int32, device=device).unsqueeze(1).expand(-1, half)
+    table.view(-1).scatter_(0, mirrored.reshape(-1), own.reshape(-1))
+    table[:count, half] = own[:, 0] if half else torch.arange(count, dtype=torch.int32, device=device)
+    return table[:count].contiguous()
 
 
 @dataclass(frozen=True)
 class PairLists:
-    """The occupied entries of a neighbour table, tap by tap.
+    """The occupied entries of a neighbour table but for the centre, grouped by tap, and grouped by reading row."""
 
-    Taps come in mirrored pairs (if j is i's neighbour at one tap, i is j's at the mirrored one), so only the first half is
-    kept; the centre tap is the identity.
-    """
-
-    near: tuple[Tensor, ...]
-    """For each tap before the centre: (M,) int32 rows that read."""
-    far: tuple[Tensor, ...]
-    """For each tap before the centre: (M,) int32 rows that are read."""
+    reads: Tensor
+    """(M,) int32: row that is read, by tap."""
+    reader: Tensor
+    """(M,) int32: row that reads it, by tap."""
+    sizes: tuple[int, ...]
+    """Number of pairs of each tap (the centre's is 0)."""
+    message: Tensor
+    """(M,) int32: number of each pair in the order by tap, grouped by reader."""
+    starts: Tensor
+    """(N,) int32: where each reader's group starts in ``message``."""
 
     @staticmethod
     def from_table(table: Tensor) -> PairLists:
         """Pair lists of a (N, taps) table."""
         count, taps = table.shape
-        half = taps // 2
-        columns = table[:, :half].t().contiguous()
-        occupied = columns < count
-        sizes = occupied.sum(dim=1).tolist()
-        reading = occupied.nonzero()[:, 1].to(torch.int32)
-        return PairLists(reading.split(sizes), columns[occupied].split(sizes))
+        occupied = table < count
+        occupied[:, taps // 2] = False
+        by_tap = occupied.t().contiguous()
+        pair = by_tap.view(-1).nonzero().squeeze(1)
+        tap, reader = pair.div(count, rounding_mode="floor"), pair % count
+        by_row = occupied.view(-1).nonzero().squeeze(1)
+        number = torch.cumsum(by_tap.view(-1), 0, dtype=torch.int32)
+        row, tap_of_row = by_row.div(taps, rounding_mode="floor"), by_row % taps
+        groups = occupied.sum(dim=1)
+        return PairLists(
+            reads=table.view(-1).index_select(0, reader * taps + tap),
+            reader=reader.to(torch.int32),
+            sizes=tuple(by_tap.sum(dim=1).tolist()),
+            message=number.index_select(0, tap_of_row * count + row) - 1,
+            starts=(torch.cumsum(groups, 0) - groups).to(torch.int32),
+        )

@@ -8,8 +8,8 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
-_PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-"""Names that Fast DDS reads from ROS 2 Kilted on and before."""
+_OLD_DISTRIBUTIONS = ("humble", "iron", "jazzy")
+"""ROS 2 before Kilted; its Fast DDS reads the profile under another name, which the newer one warns about."""
 
 
 def large_cloud_profile() -> Path:
@@ -24,6 +24,7 @@ def use_large_cloud_profile(environment: MutableMapping[str, str] = os.environ) 
 
     To be called before `rclpy.init`. Without it, best-effort clouds of that size are lost almost always.
     """
-    if not any(environment.get(name) for name in (*_PROFILE_VARIABLES, "FASTDDS_BUILTIN_TRANSPORTS")):
-        for name in _PROFILE_VARIABLES:
-            environment[name] = str(large_cloud_profile())
+    own_settings = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
+    if not any(environment.get(name) for name in own_settings):
+        old = environment.get("ROS_DISTRO") in _OLD_DISTRIBUTIONS
+        environment[own_settings[1 if old else 0]] = str(large_cloud_profile())

@@ -1,17 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a training run is told: frozen dataclasses, read from a YAML file and the command line."""
+"""What a training run is told: frozen dataclasses whose fields are the keys of YAML files and command lines."""
 
-import difflib
 import os
-from argparse import ArgumentError
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import jsonargparse
-import yaml
+from typing import Literal
 
 from srkd.errors import ConfigError
 from srkd.input_spec import InputSpec
@@ -36,14 +30,18 @@ class DataConfig:
     """Street seeds to train on: the first, and one past the last."""
     val_seeds: tuple[int, int] = (9900, 9904)
     """Street seeds to validate on, outside `seeds`; 10000 and above are the held-out set and refused."""
-    sensors: tuple[str, ...] = ()
-    """Street sensors by name; empty for all."""
+    sensors: tuple[str, ...] = ("beams16", "beams32", "beams64")
+    """Street sensors by name."""
+    frames_per_street: int = 2
+    """Scans of each training street by each sensor, 0.8 s apart."""
     cache_dir: str | None = None
     """Folder for generated streets; null for $SRKD_CACHE or ~/.cache/srkd."""
     input: InputSpec = field(default_factory=lambda: InputSpec(voxel_size_m=0.05))
     """Voxel size, feature columns, intensity transform and range; stored in the checkpoint."""
     augment: Augment = field(default_factory=Augment)
     """Training augmentation."""
+    shuffle_orders: bool = True
+    """Draw the curve of every attention block at random in training."""
 
     def __post_init__(self) -> None:
         if self.name == "semantickitti" and self.root is None:
@@ -125,6 +123,8 @@ class TrainerConfig:
     """Seed of weights, sample order, augmentation and noise."""
     val_every: int = 0
     """Validate every so many steps; 0 never."""
+    val_limit: int | None = None
+    """Clouds of a validation, spread over the split; null for all."""
     final_eval: bool = True
     """Evaluate the last weights when the schedule is complete; the scores go into the checkpoint."""
     final_eval_limit: int | None = None
@@ -160,65 +160,6 @@ class RunConfig:
     """Length, hardware, logging."""
 
 
-def parse(argv: Sequence[str], kind: type[Any] = RunConfig, *, prog: str = "srkd pretrain", about: str = "") -> Any:
-    """Reads `--config FILE` and `--section.key value` options into a frozen dataclass; later ones win.
-
-    Args:
-        argv: command-line words.
-        kind: the dataclass to fill; its fields become the options.
-        prog: name shown in the help.
-        about: one line for the help.
-
-    Raises:
-        ConfigError: a key is unknown or a value does not fit; one line naming the key, the value and the fix.
-    """
-    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = jsonargparse.ArgumentParser(prog=prog, description=about, exit_on_error=False, allow_abbrev=False)
-    parser.add_argument("--config", action="config", help="YAML file with the keys below; later options win over it.")
-    parser.add_class_arguments(kind, None, fail_untyped=True)
-    try:
-        values = parser.instantiate(parser.parse_args(list(argv)))
-    except (ArgumentError, TypeError, yaml.YAMLError) as error:
-        raise ConfigError(_explain(str(error), kind)) from error
-    names = kind.__dataclass_fields__
-    return kind(**{name: getattr(values, name) for name in names if hasattr(values, name)})
-
-
-def to_yaml(config: Any) -> str:
-    """The whole configuration as YAML that `parse(["--config", FILE])` reads back."""
-    return yaml.safe_dump(_plain(config), sort_keys=False)
-
-
-def cache_dir(config: DataConfig) -> Path:
-    """Where generated streets are kept: data.cache_dir, else $SRKD_CACHE, else ~/.cache/srkd."""
-    return Path(config.cache_dir or os.environ.get("SRKD_CACHE") or Path.home() / ".cache" / "srkd")
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _keys(kind: type[Any], prefix: str = "") -> list[str]:
-    keys = []
-    for name, entry in kind.__dataclass_fields__.items():
-        keys.append(prefix + name)
-        if hasattr(entry.type, "__dataclass_fields__"):
-            keys += _keys(entry.type, f"{prefix}{name}.")
-    return keys
-
-
-def _explain(message: str, kind: type[Any]) -> str:
-    """One line out of the parser's message, with the nearest known key for a mistyped one."""
-    line = " ".join(message.split())
-    quoted = [part.strip("\"' -").split("=")[0] for part in line.replace("--", " --").split() if "." in part or "'" in part]
-    if "does not accept" in line or "nrecognized" in line:
-        known = _keys(kind)
-        for word in quoted:
-            near = difflib.get_close_matches(word, known + [key.rsplit(".", 1)[-1] for key in known], n=1, cutoff=0.6)
-            if near and near[0] != word:
-                return f"{line}; did you mean {next(key for key in known if key.endswith(near[0]))}? see srkd pretrain --help"
-    return f"{line}; see srkd pretrain --help"
+def cache_dir(given: str | None) -> Path:
+    """Where generated streets are kept: the given folder, else $SRKD_CACHE, else ~/.cache/srkd."""
+    return Path(given or os.environ.get("SRKD_CACHE") or Path.home() / ".cache" / "srkd")

@@ -8,8 +8,9 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from srkd.architectures import Network
 from srkd.cdsegnet import CDSegNet
 from srkd_train.config import OptimConfig
 from srkd_train.data.batch import Batch
@@ -35,7 +36,7 @@ class Segmentation(lightning.LightningModule):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         class_names: Sequence[str],
         optim: OptimConfig,
         *,
@@ -71,7 +72,7 @@ class Segmentation(lightning.LightningModule):
             cross_entropy, lovasz = task.segmentation(logits, batch.label)
             total = cross_entropy + lovasz
             return {"loss": total, "cross_entropy": cross_entropy.detach(), "lovasz": lovasz.detach()}
-        t, eps = draw_noise(batch, self.network.config.num_timesteps)
+        t, eps = draw_noise(batch, self.network.config.diffusion.steps)
         logits, predicted = self.network.forward_train(batch.features, batch.plan, t=t, eps=eps)
         cross_entropy, lovasz = task.segmentation(logits, batch.label)
         noise = task.noise_mse(predicted, eps, batch.label)
@@ -91,11 +92,9 @@ class Segmentation(lightning.LightningModule):
         self.meter.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count one cloud's raw points; a noise branch draws its noise from a fixed seed."""
-        generator = torch.Generator(batch.features.device).manual_seed(0)
-        extra = {"generator": generator} if isinstance(self.network, CDSegNet) else {}
+        """Count one cloud's raw points; a noise branch sees the noise of its default seed."""
         with self.averaged.applied() if self.averaged is not None else nullcontext():
-            class_id = self.network(batch.features, batch.plan, **extra).argmax(1)
+            class_id = self.network(batch.features, batch.plan).argmax(1)
         if batch.raw_label is not None:
             self.meter.update(batch.spread(class_id), batch.raw_label)
 

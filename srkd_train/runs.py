@@ -3,15 +3,15 @@
 """The run folder: what is written where, and nothing half-written."""
 
 import csv
-import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from srkd.errors import ConfigError
-from srkd_train.config import to_yaml
+from srkd.io.atomic import write_atomic
+from srkd_train.options import to_yaml
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class RunFolder:
         """Weights of the best validation so far."""
         return self.path / "best.safetensors"
 
-    def open(self, config: Any, command: Sequence[str], *, resume: bool) -> None:
-        """Create the folder and write config.yaml, or check that there is something to resume.
+    def check(self, *, resume: bool) -> None:
+        """Whether a run can start here, before anything expensive.
 
         Raises:
             ConfigError: the folder holds a run and `resume` is off, or it is on and there is no state.
@@ -56,19 +56,19 @@ class RunFolder:
                 raise ConfigError(f"--resume: {self.state} does not exist, start the run without --resume")
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise ConfigError(f"--out {self.path} exists and is not empty, give another folder or go on with --resume")
-        self.path.mkdir(parents=True, exist_ok=True)
+
+    def create(self, config: Any, command: Sequence[str]) -> None:
+        """Make the folder and write config.yaml.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
         text = f"# {shlex.join(command)}\n{to_yaml(config)}"
-        write_whole(self.config, lambda path: path.write_text(text, encoding="utf-8") and None)
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then move it there: readers see the old file or the new one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomic(self.config, [text.encode()])
+        except OSError as error:
+            raise ConfigError(f"--out {self.path} cannot be written ({error.strerror}), give another folder") from error
 
 
 class MetricsFile:

@@ -26,10 +26,14 @@ def test_profile_gives_shared_memory_64_mib_and_is_the_default_one() -> None:
     assert participant.get("is_default_profile") == "true"
 
 
-def test_profile_is_set_under_both_names_where_nothing_is_configured() -> None:
-    environment = {"HOME": "/home/someone", VARIABLES[0]: ""}
+@pytest.mark.parametrize(
+    ("distribution", "name"), [(None, VARIABLES[0]), ("kilted", VARIABLES[0]), ("jazzy", VARIABLES[1])]
+)
+def test_profile_is_set_under_the_name_of_the_distribution(distribution: str | None, name: str) -> None:
+    given = {VARIABLES[0]: ""} | ({"ROS_DISTRO": distribution} if distribution else {})
+    environment = given.copy()
     use_large_cloud_profile(environment)
-    assert [environment[name] for name in VARIABLES] == [str(large_cloud_profile())] * 2
+    assert environment == given | {name: str(large_cloud_profile())}
 
 
 @pytest.mark.parametrize("name", [*VARIABLES, "FASTDDS_BUILTIN_TRANSPORTS"])

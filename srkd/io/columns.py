@@ -53,7 +53,7 @@ def cloud_from_columns(
 
     source = first(INTENSITY_NAMES)
     intensity = None if source is None else as_float(column(source))
-    if intensity is not None and _FALLBACK in names and len(intensity) and not intensity.any():
+    if intensity is not None and _FALLBACK in names and len(intensity) and not (np.abs(intensity) > 0).any():
         source = _FALLBACK
         intensity = as_float(column(source))
     packed, parts, normal, ring = map(first, (_PACKED_COLOR_NAMES, _COLOR_NAMES, _NORMAL_NAMES, _RING_NAMES))

@@ -26,8 +26,8 @@ _KITTI_BYTES, _NUSCENES_BYTES = 16, 20
 def read_cloud(path: str | os.PathLike[str]) -> Cloud:
     """Reads one file of points by its suffix; every point of the file, in its order.
 
-    `.bin` is raw float32, x y z intensity (KITTI) or x y z intensity ring (nuScenes), see `read_bin`. `.npy` is an array of
-    3 to 9 columns or of named fields, see `read_npy`. `.pcd` and `.ply` have named fields.
+    `.bin` is raw float32, x y z intensity (KITTI) or x y z intensity ring (nuScenes), see `read_bin`. `.npy` is an
+    array of 3 to 9 columns or of named fields, see `read_npy`. `.pcd` and `.ply` have named fields.
 
     Raises:
         CloudError: missing, empty, cut off, of unknown type or damaged; the message starts with the path.

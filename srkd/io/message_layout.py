@@ -165,5 +165,5 @@ class MessageReader:
         if not self.layout.xyz_packed or not self.height * self.width:
             return np.stack([as_float(self.column(axis)) for axis in "xyz"], axis=1)
         offset, dtype, _ = self.layout.columns["x"]
-        points = np.ascontiguousarray(self.view(offset, np.dtype("V12")))  # 12 bytes at a time: up to 3x faster
+        points = self.view(offset, np.dtype("V12")).copy()  # 12 bytes at a time: up to 3x faster
         return points.view(dtype).reshape(-1, 3).astype(np.float32, copy=False)

@@ -18,8 +18,10 @@ _COLUMNS = {3: "x y z", 4: "x y z intensity", 5: "x y z intensity ring", 6: "x y
 
 
 def read_npy(path: str | os.PathLike[str]) -> Cloud:
-    """Reads a `.npy` array: (N, 3) x y z, (N, 4) and intensity, (N, 5) and ring, (N, 6) x y z r g b, (N, 9) and normals,
-    or structured with fields x, y, z and others by name.
+    """Reads a `.npy` array.
+
+    Either (N, 3) x y z, (N, 4) and intensity, (N, 5) and ring, (N, 6) x y z r g b, (N, 9) and normals; or (N,)
+    structured with fields x, y, z and others by name.
 
     Raises:
         CloudError: missing, cut off, damaged or of another shape; the message starts with the path.
@@ -41,7 +43,7 @@ def read_npy(path: str | os.PathLike[str]) -> Cloud:
 
 
 def load_npy(path: str | os.PathLike[str]) -> Array:
-    """The array of a `.npy` file. Its header is held against the file's size before memory is taken; pickles are refused.
+    """The array of a `.npy` file, its header held against the file's size before memory is taken. Pickles are refused.
 
     Raises:
         CloudError: missing, cut off, or no array of plain values; the message starts with the path.

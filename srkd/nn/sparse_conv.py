@@ -4,9 +4,12 @@
 
 Two ways of doing the same sum, chosen by where the features live:
 
-* pair lists (CPU): for each tap gather, multiply, add. LiDAR fills 2 to 9 of 27 taps, so nothing is computed for empty ones.
-* neighbour table (GPU, export): one gather of all taps, empty ones reading a zero row, and one GEMM. Two kernels instead of
-  eighty launches; the backward gathers through the mirrored table, so it needs no atomic adds and is deterministic.
+* pair lists (CPU): gather by tap, one product a tap, then every row sums its messages. LiDAR fills 2 to 9 of 27 taps, so
+  nothing is computed for empty ones.
+* neighbour table (GPU, export, and the narrow stem): one gather of all taps, empty ones reading a zero row, and one GEMM; two
+  kernels instead of eighty launches.
+
+Neither needs atomic adds, in either direction, so both are deterministic.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ from srkd.plan import GeometryPlan
 
 _TABLE_ELEMENTS = 1 << 28
 """Gathered elements at a time on the table path (1 GiB in fp32)."""
+
+_NARROW = 8
+"""Up to so many input channels (the stem) gathering all taps is cheaper than pair lists on a CPU too."""
 
 
 class SubmConv3d(nn.Module):
@@ -74,6 +80,8 @@ def subm_conv(features: Tensor, weight: Tensor, plan: GeometryPlan, stage: int) 
         return _by_table(features, weight, plan.neighbours(stage, kernel))
     if features.device.type == "cpu":
         with torch.autocast("cpu", enabled=False):
+            if features.shape[1] <= _NARROW:
+                return _Convolution.apply(features.float(), weight, plan.neighbours(stage, kernel), None)
             return _Convolution.apply(features.float(), weight, None, plan.pairs(stage, kernel))
     if torch.is_autocast_enabled(features.device.type):
         dtype = torch.get_autocast_dtype(features.device.type)
@@ -88,13 +96,16 @@ def _taps(weight: Tensor) -> Tensor:
 
 
 def _by_pairs(features: Tensor, taps: Tensor, pairs: PairLists) -> Tensor:
-    half = len(pairs.near)
-    out = features @ taps[half]
-    for tap, (near, far) in enumerate(zip(pairs.near, pairs.far, strict=True)):
-        if near.shape[0]:
-            out.index_add_(0, near, features.index_select(0, far) @ taps[tap])
-            out.index_add_(0, far, features.index_select(0, near) @ taps[2 * half - tap])
-    return out
+    """Gather by tap, one product a tap, then each reader sums its messages."""
+    out = features @ taps[len(pairs.sizes) // 2]
+    if not pairs.reads.shape[0]:
+        return out
+    gathered = features.index_select(0, pairs.reads)
+    messages = features.new_empty(gathered.shape[0], taps.shape[2])
+    for rows, into, tap in zip(gathered.split(pairs.sizes), messages.split(pairs.sizes), taps, strict=True):
+        if rows.shape[0]:
+            torch.mm(rows, tap, out=into)
+    return out.add_(torch.nn.functional.embedding_bag(pairs.message, messages, pairs.starts, mode="sum"))
 
 
 def _gathered(features: Tensor, table: Tensor) -> Tensor:
@@ -138,22 +149,21 @@ class _Convolution(torch.autograd.Function):
 def _pairs_backward(
     grad: Tensor, features: Tensor, weight: Tensor, pairs: PairLists, wanted: tuple[bool, ...]
 ) -> tuple[Tensor | None, Tensor | None]:
-    taps, half = _taps(weight), len(pairs.near)
-    d_features = grad @ taps[half].t() if wanted[0] else None
-    d_taps = torch.zeros_like(taps, memory_format=torch.contiguous_format) if wanted[1] else None
-    if d_taps is not None:
-        d_taps[half] = features.t() @ grad
-    for tap, (near, far) in enumerate(zip(pairs.near, pairs.far, strict=True)):
-        if not near.shape[0]:
-            continue
-        grad_near, grad_far = grad.index_select(0, near), grad.index_select(0, far)
-        if d_features is not None:
-            d_features.index_add_(0, far, grad_near @ taps[tap].t())
-            d_features.index_add_(0, near, grad_far @ taps[2 * half - tap].t())
-        if d_taps is not None:
-            d_taps[tap] = features.index_select(0, far).t() @ grad_near
-            d_taps[2 * half - tap] = features.index_select(0, near).t() @ grad_far
-    return d_features, None if d_taps is None else d_taps.permute(2, 0, 1).reshape(weight.shape)
+    taps = _taps(weight)
+    d_features = d_weight = None
+    if wanted[0]:
+        # i reads j at a tap exactly where j reads i at the mirrored tap, so the adjoint is the same kind of sum.
+        d_features = _by_pairs(grad, taps.flip(0).transpose(1, 2), pairs)
+    if wanted[1]:
+        d_taps = torch.zeros(taps.shape, dtype=grad.dtype, device=grad.device)
+        torch.mm(features.t(), grad, out=d_taps[len(pairs.sizes) // 2])
+        read = features.index_select(0, pairs.reads).split(pairs.sizes)
+        reading = grad.index_select(0, pairs.reader).split(pairs.sizes)
+        for tap, (rows, grads) in enumerate(zip(read, reading, strict=True)):
+            if rows.shape[0]:
+                torch.mm(rows.t(), grads, out=d_taps[tap])
+        d_weight = d_taps.permute(2, 0, 1).reshape(weight.shape)
+    return d_features, d_weight
 
 
 def _table_backward(
@@ -162,11 +172,10 @@ def _table_backward(
     d_features = d_weight = None
     rows = max(1, _TABLE_ELEMENTS // (table.shape[1] * max(grad.shape[1], features.shape[1])))
     if wanted[0]:
-        # i reads j at a tap exactly where j reads i at the mirrored tap, so the adjoint is a gather too.
         mirrored = weight.reshape(weight.shape[0], -1, weight.shape[-1]).flip(1).permute(1, 0, 2).reshape(-1, weight.shape[-1])
         d_features = torch.cat([_gathered(grad, part) @ mirrored for part in table.split(rows)])
     if wanted[1]:
-        d_weight = torch.zeros(weight.shape[0], weight[0].numel(), dtype=torch.float32, device=grad.device)
+        d_weight = torch.zeros(weight.shape[0], weight[0].numel(), dtype=torch.promote_types(grad.dtype, torch.float32), device=grad.device)
         for part, grad_part in zip(table.split(rows), grad.split(rows), strict=True):
             d_weight += grad_part.t() @ _gathered(features, part)
         d_weight = d_weight.to(weight.dtype).reshape(weight.shape)

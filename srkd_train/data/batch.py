@@ -99,7 +99,7 @@ def prepare(sample: Sample, spec: InputSpec, *, train_rng: Generator | None = No
         pick = torch.Generator().manual_seed(int(train_rng.integers(2**63)))
     voxels = voxelize(torch.from_numpy(cloud.xyz), spec.voxel_size_m, pick=pick)
     point = voxels.point.numpy()
-    features = torch.from_numpy(spec.make_features(cloud.select(point)))
+    features = torch.from_numpy(np.nan_to_num(spec.make_features(cloud.select(point)), copy=False, posinf=0, neginf=0))
     label = torch.from_numpy(sample.label[kept[point]].astype(np.int64))
     if train_rng is not None:
         return Item(voxels.grid_coord, features, label, sample.name)

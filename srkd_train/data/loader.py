@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.random import default_rng
+from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srkd.input_spec import InputSpec
@@ -17,6 +18,10 @@ from srkd.plan import PlanSpec
 from srkd_train.data.batch import Batch, collate, prepare
 from srkd_train.data.sample import Sample
 from srkd_train.data.transforms import Augment, select
+
+
+GROUPS_AT_ONCE = 16
+"""Groups of clouds that an epoch mixes at a time."""
 
 
 class LabelledClouds(Protocol):
@@ -47,7 +52,7 @@ class StepSampler(Sampler[int]):
 class TrainingBatches(Dataset[Batch]):
     """Batch number `step` of a training run: its clouds, their augmentation, their voxels and curve orders.
 
-    Epoch after epoch goes through the clouds in a new random order; processes of one run share the clouds out.
+    Epoch after epoch goes through the clouds in a new random order (see `epoch_order`); processes share them out.
 
     Args:
         clouds: the data set.
@@ -56,6 +61,7 @@ class TrainingBatches(Dataset[Batch]):
         augment: training augmentation.
         batch_size: clouds per batch and process.
         seed: seed of everything drawn here.
+        group: clouds of the data set that are made together, see `epoch_order`.
         shuffle_orders: draw curve orders at random.
         rank: number of this process.
         world_size: number of processes.
@@ -70,6 +76,7 @@ class TrainingBatches(Dataset[Batch]):
         *,
         batch_size: int,
         seed: int,
+        group: int = 1,
         shuffle_orders: bool = True,
         rank: int = 0,
         world_size: int = 1,
@@ -80,10 +87,11 @@ class TrainingBatches(Dataset[Batch]):
         self.augment = augment
         self.batch_size = batch_size
         self.seed = seed
+        self.group = group
         self.shuffle_orders = shuffle_orders
         self.rank = rank
         self.world_size = world_size
-        self._order: tuple[int, np.ndarray[Any, np.dtype[np.int64]]] | None = None
+        self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def __getitem__(self, step: int) -> Batch:
         first = (step * self.world_size + self.rank) * self.batch_size
@@ -102,7 +110,7 @@ class TrainingBatches(Dataset[Batch]):
         """Which cloud the `draw`-th draw of the run is."""
         epoch, position = divmod(draw, len(self.clouds))
         if self._order is None or self._order[0] != epoch:
-            self._order = epoch, default_rng((self.seed, 0, epoch)).permutation(len(self.clouds))
+            self._order = epoch, epoch_order(len(self.clouds), self.group, default_rng((self.seed, 0, epoch)))
         return int(self._order[1][position])
 
 
@@ -130,6 +138,25 @@ def training_loader(batches: TrainingBatches, *, steps: int, start: int, num_wor
 def evaluation_loader(batches: EvaluationBatches, *, num_workers: int) -> DataLoader[Batch]:
     """Loader of all batches in order."""
     return DataLoader(batches, batch_size=None, shuffle=False, **_workers(num_workers))
+
+
+def epoch_order(length: int, group: int, rng: Generator) -> NDArray[np.int64]:
+    """A random order of `range(length)` in which clouds that are made together come within a short while.
+
+    Groups are shuffled, and clouds are shuffled among 16 groups at a time. A street costs a second to build and gives
+    many scans; in a plain permutation a first epoch would build every street before the first hundred steps are over.
+
+    Args:
+        length: number of clouds.
+        group: number of successive clouds made together; 1 gives a plain permutation.
+        rng: draws the order.
+    """
+    if group == 1:
+        return rng.permutation(length)
+    groups = [np.arange(start, min(start + group, length)) for start in range(0, length, group)]
+    dealt = rng.permutation(len(groups))
+    windows = [dealt[start : start + GROUPS_AT_ONCE] for start in range(0, len(dealt), GROUPS_AT_ONCE)]
+    return np.concatenate([rng.permutation(np.concatenate([groups[index] for index in window])) for window in windows])
 
 
 def spread_indices(length: int, limit: int | None) -> list[int]:

@@ -93,7 +93,7 @@ class SemanticKITTI(Dataset[Sample]):
         else:
             raw = read_raw_labels(frame.labels, self.scheme, len(cloud))
             try:
-                label, instance = self.scheme.from_raw(raw), raw >> 16
+                label, instance = self.scheme.from_raw(raw), raw >> np.uint32(16)
             except CloudError as error:
                 raise CloudError(f"{frame.labels}: {error}") from None
         poses = self._poses[frame.sequence]

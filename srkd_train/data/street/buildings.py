@@ -8,6 +8,7 @@ The frame of a building: x along the street, the facade in the plane y = 0, the 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from srkd_train.data.street import shapes
 from srkd_train.data.street.materials import BUILDING, CLOTH, FACADE, GLASS, METAL, WOOD
@@ -17,7 +18,7 @@ FOUNDATION_M = 3.0
 """Walls reach this far below the ground at the facade, so slopes leave no gap."""
 
 
-def _rectangles(x0: np.ndarray, x1: np.ndarray, z0: np.ndarray, z1: np.ndarray, y: np.ndarray | float) -> np.ndarray:
+def _rectangles(x0: ArrayLike, x1: ArrayLike, z0: ArrayLike, z1: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Quads (n, 4, 3) in planes of constant y."""
     x0, x1, z0, z1, y = np.broadcast_arrays(x0, x1, z0, z1, y)
     return np.stack(
@@ -76,9 +77,11 @@ def _facade(rng: np.random.Generator, width: float, height: float) -> list[tuple
 
 def _body(rng: np.random.Generator, width: float, depth: float, height: float) -> list[tuple[np.ndarray, int]]:
     """Side and back walls and the roof."""
-    w, low = width / 2, -FOUNDATION_M
+    w, bottom = width / 2, -FOUNDATION_M
     foot = np.array([[-w, 0], [-w, depth], [w, depth], [w, 0]])
-    walls = np.stack([[[*foot[i], low], [*foot[i + 1], low], [*foot[i + 1], height], [*foot[i], height]] for i in range(3)])
+    walls = np.stack(
+        [[[*foot[i], bottom], [*foot[i + 1], bottom], [*foot[i + 1], height], [*foot[i], height]] for i in range(3)]
+    )
     parts = [(shapes.from_quads(walls), FACADE)]
     if rng.random() < 0.5 and height < 13.0:
         ridge, eave = height + depth * rng.uniform(0.25, 0.5), rng.uniform(0.2, 0.6)
@@ -101,8 +104,8 @@ def building(rng: np.random.Generator, width: float, depth: float, height: float
     if rng.random() < 0.5:
         x = rng.uniform(-0.35, 0.35) * width
         steps = int(rng.integers(1, 4))
-        reach = 0.3 * np.arange(steps, 0, -1)
-        low = np.stack([np.full(steps, x - 0.8), -reach, np.full(steps, -0.5)], -1)
+        tread = 0.3 * np.arange(steps, 0, -1)
+        low = np.stack([np.full(steps, x - 0.8), -tread, np.full(steps, -0.5)], -1)
         high = np.stack([np.full(steps, x + 0.8), np.zeros(steps), 0.16 * np.arange(1, steps + 1)], -1)
         parts.append((shapes.boxes(low, high), FACADE))
     if rng.random() < 0.5:

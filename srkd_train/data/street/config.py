@@ -21,11 +21,11 @@ class StreetConfig:
         ConfigError: if a value is out of its range.
     """
 
-    length_m: float = 240.0
+    length_m: float = 200.0
     """Modelled length along the centre line."""
     half_width_m: float = 60.0
     """The ground is modelled to this distance on either side of the centre line."""
-    start_m: tuple[float, float] = (95.0, 120.0)
+    start_m: tuple[float, float] = (80.0, 100.0)
     """The ego vehicle starts somewhere in this range of the centre line."""
     end_margin_m: float = 30.0
     """A drive ends this far before the end of the modelled length."""
@@ -37,9 +37,15 @@ class StreetConfig:
     parked_density: float = 0.6
     """Share of the parking lane that is occupied."""
     pedestrians_per_100m: float = 14.0
-    riders_per_100m: float = 2.5
-    bicycle_racks_per_100m: float = 2.5
+    riders_per_100m: float = 4.0
+    bicycle_racks_per_100m: float = 3.5
     moving_vehicles: tuple[int, int] = (4, 9)
+
+    @property
+    def min_frames(self) -> int:
+        """Every drive has at least this many frames at 10 Hz."""
+        way = self.length_m - self.end_margin_m - self.start_m[1]
+        return int(way / self.ego_speed_mps[1] / FRAME_PERIOD_S) + 1
 
     def __post_init__(self) -> None:
         if self.length_m < self.start_m[1] + self.end_margin_m:

@@ -20,7 +20,7 @@ from srkd_train.data.sample import Sample
 from srkd_train.data.street.config import SENSORS, LidarConfig, StreetConfig, get_sensor
 from srkd_train.data.street.drive import Drive, sample_name
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Part of every cache key: raise it whenever the same seed gives another scan."""
 HELD_OUT_SEEDS = range(10000, 10020)
 TRAIN_SEEDS = range(10000)
@@ -38,7 +38,7 @@ class StreetDataset(Dataset[Sample]):
         config: what the streets look like.
 
     Raises:
-        ConfigError: for an unknown sensor or a count that is not positive.
+        ConfigError: for an unknown sensor, a count that is not positive, or frames beyond the end of a street.
     """
 
     def __init__(
@@ -53,6 +53,12 @@ class StreetDataset(Dataset[Sample]):
     ) -> None:
         if frames_per_street < 1 or frame_step < 1:
             raise ConfigError(f"frames_per_street, frame_step are {frames_per_street}, {frame_step}: give at least 1")
+        last = (frames_per_street - 1) * frame_step
+        if last >= config.min_frames:
+            raise ConfigError(
+                f"frames_per_street, frame_step are {frames_per_street}, {frame_step}, but the shortest drive has "
+                f"{config.min_frames} frames: give fewer or smaller ones, or a larger StreetConfig.length_m"
+            )
         self.seeds = seeds
         self.sensors = tuple(get_sensor(name) for name in sensors)
         self.frames_per_street = frames_per_street
@@ -103,13 +109,19 @@ def _save(path: Path, sample: Sample) -> None:
     """Write to a temporary file beside ``path``, then rename: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cloud = sample.cloud
-    arrays = {
-        "xyz": cloud.xyz, "intensity": cloud.intensity, "ring": cloud.ring,
-        "label": sample.label, "pose": sample.pose, "instance": sample.instance,
-    }
+    assert cloud.intensity is not None and cloud.ring is not None
+    assert sample.pose is not None and sample.instance is not None
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
         try:
-            np.savez(file, **arrays)
+            np.savez(
+                file,
+                xyz=cloud.xyz,
+                intensity=cloud.intensity,
+                ring=cloud.ring,
+                label=sample.label,
+                pose=sample.pose,
+                instance=sample.instance,
+            )
             file.close()
             os.replace(file.name, path)
         except BaseException:

@@ -14,8 +14,8 @@ from srkd_train.data.sample import Sample
 from srkd_train.data.street.config import FRAME_PERIOD_S, LidarConfig, StreetConfig, get_sensor
 from srkd_train.data.street.lidar import Scene, scan
 from srkd_train.data.street.materials import BICYCLE, BUS, CAR, PEDESTRIAN, TRUCK
-from srkd_train.data.street.street import build_street
 from srkd_train.data.street.streams import stream
+from srkd_train.data.street.street import build_street
 
 _THINGS = (CAR, TRUCK, BUS, BICYCLE, PEDESTRIAN)
 
@@ -31,17 +31,21 @@ class Drive:
         self.street = build_street(seed, config)
         self._static = Scene(self.street.static, self.street.static_reflectance)
 
+    def check_frame(self, frame: int) -> None:
+        """Raises ConfigError if ``frame`` is not part of the drive."""
+        if not 0 <= frame < self.street.num_frames:
+            raise ConfigError(
+                f"frame is {frame}, but the drive through street {self.street.seed} has {self.street.num_frames} "
+                "frames: ask for fewer or give StreetConfig a larger length_m"
+            )
+
     def frame(self, lidar: LidarConfig, frame: int) -> Sample:
         """The scan taken at ``frame`` * 0.1 s.
 
         Raises:
             ConfigError: if the drive ends before.
         """
-        if not 0 <= frame < self.street.num_frames:
-            raise ConfigError(
-                f"frame is {frame}, but the drive through street {self.street.seed} has {self.street.num_frames} frames: "
-                "ask for fewer or give StreetConfig a larger length_m"
-            )
+        self.check_frame(frame)
         time_s = frame * FRAME_PERIOD_S
         pose = self.street.sensor_pose(time_s)
         scenes = (self._static, Scene(*self.street.moving(time_s)))
@@ -52,7 +56,11 @@ class Drive:
 
 
 def drive(
-    seed: int, sensor: str | LidarConfig, num_frames: int, *, config: StreetConfig = StreetConfig()  # noqa: B008
+    seed: int,
+    sensor: str | LidarConfig,
+    num_frames: int,
+    *,
+    config: StreetConfig = StreetConfig(),  # noqa: B008
 ) -> Iterator[Sample]:
     """``num_frames`` consecutive scans at 10 Hz of the street of ``seed``.
 
@@ -61,5 +69,6 @@ def drive(
     """
     lidar = get_sensor(sensor) if isinstance(sensor, str) else sensor
     way = Drive(seed, config)
+    way.check_frame(max(num_frames - 1, 0))
     for frame in range(num_frames):
         yield way.frame(lidar, frame)

@@ -59,7 +59,7 @@ def bollards(rng: np.random.Generator) -> Model:
 
 
 def _posts(length: float, spacing: float, half: float, height: float) -> np.ndarray:
-    x = np.linspace(-length / 2, length / 2, max(int(round(length / spacing)), 1) + 1)
+    x = np.linspace(-length / 2, length / 2, max(round(length / spacing), 1) + 1)
     low = np.column_stack([x - half, np.full(len(x), -half), np.full(len(x), -0.4)])
     return shapes.boxes(low, low + [2 * half, 2 * half, height + 0.45])
 
@@ -102,4 +102,6 @@ def guard_rail(rng: np.random.Generator, length_m: float) -> Model:
     ends = np.array([-length_m / 2, length_m / 2])
     corner = np.stack([np.column_stack([np.full(5, x), profile[:, 1], profile[:, 0]]) for x in ends])
     quads = np.stack([corner[0, :-1], corner[1, :-1], corner[1, 1:], corner[0, 1:]], axis=1)
-    return Model.of(FENCE, (shapes.from_quads(quads), METAL), (_posts(length_m, rng.uniform(1.5, 3.0), 0.05, 0.6), METAL))
+    return Model.of(
+        FENCE, (shapes.from_quads(quads), METAL), (_posts(length_m, rng.uniform(1.5, 3.0), 0.05, 0.6), METAL)
+    )

@@ -13,7 +13,8 @@ from srkd_train.data.street.mesh import MeshBuilder
 
 ROW_M = 1.0
 _BACK_COLUMNS = np.array([0.0, 0.03, 0.08, 0.15, 0.25, 0.4, 0.6, 0.8, 1.0])
-_MATERIAL = {ROAD: ASPHALT, SIDEWALK: CONCRETE, TERRAIN: GRASS}
+_MATERIAL = np.zeros(TERRAIN + 1, np.uint8)
+_MATERIAL[[ROAD, SIDEWALK, TERRAIN]] = ASPHALT, CONCRETE, GRASS
 _MIN_STEP_M = 1e-3
 
 
@@ -38,7 +39,9 @@ def _columns(side: Side, s: np.ndarray, half_width_m: float) -> tuple[np.ndarray
     middle = end[:, None] + side.front_m * np.array([0.5])
     edges = np.concatenate([road, start[:, None], walk, middle, front, back], axis=1)
     verge_class = TERRAIN if side.verge_m > 0 else SIDEWALK
-    column_class = [ROAD] * 3 + [verge_class] + [SIDEWALK] * 2 + [side.front_class] * 2 + [TERRAIN] * (len(_BACK_COLUMNS) - 1)
+    column_class = (
+        [ROAD] * 3 + [verge_class] + [SIDEWALK] * 2 + [side.front_class] * 2 + [TERRAIN] * (len(_BACK_COLUMNS) - 1)
+    )
     return edges, np.array(column_class)
 
 
@@ -51,64 +54,66 @@ def _bumps(rng: np.random.Generator, s: np.ndarray, d: np.ndarray) -> np.ndarray
     return height * rng.uniform(0.4, 1.4)
 
 
-def add_ground(builder: MeshBuilder, rng: np.random.Generator, layout: Layout, half_width_m: float) -> None:
-    """Add road, sidewalks and terrain of the whole street."""
-    s = _rows(layout)
-    left, left_class = _columns(layout.left, s, half_width_m)
-    right, right_class = _columns(layout.right, s, half_width_m)
-    d = np.concatenate([-right[:, :0:-1], left], axis=1)
-    columns = np.concatenate([right_class[::-1], left_class])
-    middle = (s[1:] + s[:-1]) / 2
-    cell = np.broadcast_to(columns, (len(middle), len(columns))).copy()
+def _cells(layout: Layout, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Class of each cell, (R, C), from the row boundaries (R + 1,) and the class of each column (C,)."""
+    middle = (rows[1:] + rows[:-1]) / 2
+    cell = np.tile(columns, (len(middle), 1))
     if layout.crossing is not None:
         away = np.abs(middle - layout.crossing.s_m)
-        on_walk = (away < layout.crossing.reach_m)[:, None] & (cell != ROAD)
-        cell[on_walk] = SIDEWALK
+        cell[(away < layout.crossing.reach_m)[:, None] & (cell != ROAD)] = SIDEWALK
         cell[away < layout.crossing.half_width_m] = ROAD
+    return cell
 
-    grid_s = np.broadcast_to(s[:, None], d.shape)
-    base = layout.base_height(grid_s, d)
-    natural = base + _bumps(rng, grid_s, d) * np.clip((np.abs(d) - 4.0) / 8.0, 0.25, 1.0)
-    on_left = (np.arange(cell.shape[1]) >= len(right_class))[None, :]
+
+def add_ground(builder: MeshBuilder, rng: np.random.Generator, layout: Layout, half_width_m: float) -> None:
+    """Add road, sidewalks and terrain of the whole street; one object a stretch of one band."""
+    rows = _rows(layout)
+    left, left_class = _columns(layout.left, rows, half_width_m)
+    right, right_class = _columns(layout.right, rows, half_width_m)
+    d = np.concatenate([-right[:, :0:-1], left], axis=1)
+    cell = _cells(layout, rows, np.concatenate([right_class[::-1], left_class]))
+    on_left = np.arange(cell.shape[1]) >= len(right_class)
+    quads = _quads(rng, layout, np.broadcast_to(rows[:, None], d.shape), d, cell, on_left)
+
+    wide = (np.diff(d, axis=1)[:-1] > 1e-6) | (np.diff(d, axis=1)[1:] > 1e-6)
+    band = np.digitize(np.arange(cell.shape[1]), len(right_class) + np.array([-3, 0, 3]))
+    patch = (np.arange(len(cell)) // int(rng.integers(12, 40)))[:, None] * 4 + band
+    _add(builder, quads[wide], cell[wide], patch[wide])
+    _add_steps(builder, quads[:, :-1, [3, 2]], quads[:, 1:, [0, 1]], cell[:, :-1], cell[:, 1:], patch[:, :-1])
+    _add_steps(builder, quads[:-1, :, [1, 2]], quads[1:, :, [0, 3]], cell[:-1], cell[1:], patch[:-1])
+
+
+def _quads(
+    rng: np.random.Generator, layout: Layout, s: np.ndarray, d: np.ndarray, cell: np.ndarray, on_left: np.ndarray
+) -> np.ndarray:
+    """World corners of every cell, (R, C, 4, 3): each cell at its own height, so neighbours may differ by a step."""
+    base = layout.base_height(s, d)
+    natural = base + _bumps(rng, s, d) * np.clip((np.abs(d) - 4.0) / 8.0, 0.25, 1.0)
     step = np.where(on_left, layout.left.kerb_height_m, layout.right.kerb_height_m) * (cell != ROAD)
-
-    def corner(values: np.ndarray, i: int, j: int) -> np.ndarray:
-        return values[i : i + cell.shape[0], j : j + cell.shape[1]]
-
-    plan = layout.line.plan(grid_s, d)
-    order = ((0, 0), (1, 0), (1, 1), (0, 1))
-    height = [np.where(cell == TERRAIN, corner(natural, i, j), corner(base, i, j)) + step for i, j in order]
-    quads = np.stack(
-        [np.concatenate([corner(plan, i, j), z[..., None]], -1) for (i, j), z in zip(order, height, strict=True)], axis=2
-    )
-
-    wide = (corner(d, 0, 1) - corner(d, 0, 0) > 1e-6) | (corner(d, 1, 1) - corner(d, 1, 0) > 1e-6)
-    patch = (np.arange(len(middle)) // int(rng.integers(12, 40)))[:, None] * 4 + np.digitize(
-        np.arange(cell.shape[1]), [len(right_class) - 3, len(right_class), len(right_class) + 3]
-    )
-    solid = quads[wide]
-    _add(builder, shapes.from_quads(solid), cell[wide], patch[wide])
-
-    across = _step_faces(quads[:, :-1, [3, 2]], quads[:, 1:, [0, 1]])
-    along = _step_faces(quads[:-1, :, [1, 2]], quads[1:, :, [0, 3]])
-    for (faces, keep, higher), first, second, owner in (
-        (across, cell[:, :-1], cell[:, 1:], patch[:, :-1]),
-        (along, cell[:-1], cell[1:], patch[:-1]),
-    ):
-        _add(builder, shapes.from_quads(faces), np.where(higher, second, first)[keep], owner[keep])
+    plan = layout.line.plan(s, d)
+    height, width = cell.shape
+    corners = []
+    for i, j in ((0, 0), (1, 0), (1, 1), (0, 1)):
+        part = slice(i, i + height), slice(j, j + width)
+        z = np.where(cell == TERRAIN, natural[part], base[part]) + step
+        corners.append(np.concatenate([plan[part], z[..., None]], axis=-1))
+    return np.stack(corners, axis=2)
 
 
-def _step_faces(near: np.ndarray, far: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertical quads between the facing edges (R, C, 2, 3) of two cells.
-
-    Returns the quads (Q, 4, 3), where they are needed (R, C) bool, and where the far cell is the higher one (R, C) bool.
-    """
+def _add_steps(
+    builder: MeshBuilder,
+    near: np.ndarray,
+    far: np.ndarray,
+    near_class: np.ndarray,
+    far_class: np.ndarray,
+    patch: np.ndarray,
+) -> None:
+    """Vertical quads between the facing edges (R, C, 2, 3) of neighbouring cells; a kerb belongs to the higher one."""
     rise = far[..., 2] - near[..., 2]
     keep = np.abs(rise).max(-1) > _MIN_STEP_M
-    quads = np.concatenate([near, far[:, :, ::-1]], axis=2)[keep]
-    return quads, keep, rise.mean(-1) > 0
+    owner = np.where(rise.mean(-1) > 0, far_class, near_class)
+    _add(builder, np.concatenate([near, far[:, :, ::-1]], axis=2)[keep], owner[keep], patch[keep])
 
 
-def _add(builder: MeshBuilder, triangles: np.ndarray, cell_class: np.ndarray, patch: np.ndarray) -> None:
-    material = np.vectorize(_MATERIAL.__getitem__, otypes=[np.uint8])(cell_class) if len(cell_class) else cell_class
-    builder.add_faces(triangles, np.repeat(cell_class, 2), np.repeat(material, 2), np.repeat(patch, 2))
+def _add(builder: MeshBuilder, quads: np.ndarray, class_id: np.ndarray, patch: np.ndarray) -> None:
+    builder.add_faces(shapes.from_quads(quads), *(np.repeat(x, 2) for x in (class_id, _MATERIAL[class_id], patch)))

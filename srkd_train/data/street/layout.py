@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -92,6 +93,11 @@ class Layout:
     def sides(self) -> tuple[Side, Side]:
         return self.left, self.right
 
+    @cached_property
+    def _section(self) -> np.ndarray:
+        """Kerb distance, kerb height and bank of both sides: (3, 2)."""
+        return np.array([[x.kerb_m, x.kerb_height_m, x.bank] for x in self.sides]).T
+
     def side_of(self, d: ArrayLike) -> np.ndarray:
         """Which of ``sides`` a signed offset lies on: 0 left, 1 right."""
         return (np.asarray(d, float) < 0).astype(np.intp)
@@ -109,23 +115,24 @@ class Layout:
         s, d = np.broadcast_arrays(np.asarray(s, float), np.asarray(d, float))
         side = self.side_of(d)
         out = np.abs(d)
-        kerb = np.array([x.kerb_m for x in self.sides])[side]
+        kerb, _, bank = self._section[:, side]
         edge = np.where(side == 0, self.left.walk_end(s), self.right.walk_end(s))
-        bank = np.array([x.bank for x in self.sides])[side]
         behind = np.maximum(out - edge, 0.0)
         rise = bank * behind * (behind / (behind + 4.0))
         return self.line.height(s) - 0.02 * np.minimum(out, kerb) + 0.015 * np.maximum(out - kerb, 0.0) + rise
 
     def on_crossing(self, s: ArrayLike) -> np.ndarray:
         s = np.asarray(s, float)
-        return np.zeros(s.shape, bool) if self.crossing is None else np.abs(s - self.crossing.s_m) < self.crossing.half_width_m
+        return (
+            np.zeros(s.shape, bool)
+            if self.crossing is None
+            else np.abs(s - self.crossing.s_m) < self.crossing.half_width_m
+        )
 
     def ground(self, s: ArrayLike, d: ArrayLike) -> np.ndarray:
         """World position of the ground at street coordinates, kerbs included, bumps not: (..., 3)."""
         s, d = np.broadcast_arrays(np.asarray(s, float), np.asarray(d, float))
-        side = self.side_of(d)
-        kerb = np.array([x.kerb_m for x in self.sides])[side]
-        step = np.array([x.kerb_height_m for x in self.sides])[side]
+        kerb, step, _ = self._section[:, self.side_of(d)]
         raised = (np.abs(d) > kerb) & ~self.on_crossing(s)
         z = self.base_height(s, d) + np.where(raised, step, 0.0)
         return np.concatenate([self.line.plan(s, d), z[..., None]], -1)
@@ -137,7 +144,7 @@ def _draw_side(rng: np.random.Generator, sign: int, lane_m: float) -> Side:
         sign=sign,
         lane_m=lane_m,
         lanes=2 if wide else 1,
-        parking_m=rng.uniform(2.1, 2.6) if rng.random() < 0.8 else 0.0,
+        parking_m=rng.uniform(2.2, 2.8) if rng.random() < 0.8 else 0.0,
         verge_m=rng.uniform(1.0, 2.6) if rng.random() < 0.5 else 0.0,
         walk_m=rng.uniform(1.8, 4.2),
         kerb_height_m=rng.uniform(0.10, 0.18),

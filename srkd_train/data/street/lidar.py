@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 
+from srkd.errors import ConfigError
 from srkd_train.data.street.config import LidarConfig
 from srkd_train.data.street.materials import DROPOUT, ROUGHNESS_M
 from srkd_train.data.street.mesh import Mesh
@@ -25,17 +24,29 @@ _MAX_ROUGHNESS_SHIFT_M = 0.5
 
 
 class Scene:
-    """A mesh with its bounding volume hierarchy."""
+    """A mesh with its bounding volume hierarchy.
+
+    Raises:
+        ConfigError: if embreex is not installed.
+    """
 
     def __init__(self, mesh: Mesh, reflectance: np.ndarray) -> None:
         self.mesh = mesh
         self.reflectance = reflectance
+        try:
+            from embreex.mesh_construction import TriangleMesh
+            from embreex.rtcore_scene import EmbreeScene
+        except ImportError as error:
+            raise ConfigError("embreex is missing, the street world needs it: pip install embreex") from error
         self._embree = EmbreeScene()
         if len(mesh):
             TriangleMesh(self._embree, mesh.triangles)
 
     def cast(self, origin: np.ndarray, direction: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Nearest hits closer than ``limit`` (R,) of rays from ``origin`` (R, 3): face (R,) or -1, range (R,), normal."""
+        """Nearest hits of rays from ``origin`` (R, 3) along unit ``direction`` (R, 3), closer than ``limit`` (R,).
+
+        Returns the face hit or -1 (R,), the range (R,) and the face's normal, not normalised (R, 3).
+        """
         if not len(self.mesh):
             return np.full(len(limit), -1, np.int32), limit, np.zeros_like(direction)
         hit = self._embree.run(origin, direction, dists=limit.copy(), query="INTERSECT", output=True)

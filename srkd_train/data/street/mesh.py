@@ -23,8 +23,8 @@ class Model:
     def of(class_id: int, *parts: tuple[np.ndarray, int | np.ndarray]) -> Model:
         """Join (triangles, material) parts; a material is one number or one per face."""
         triangles = np.concatenate([part for part, _ in parts])
-        material = np.concatenate([np.broadcast_to(np.uint8(m), len(part)) if np.isscalar(m) else m for part, m in parts])
-        return Model(class_id, triangles, material.astype(np.uint8))
+        material = np.concatenate([np.broadcast_to(np.asarray(m, np.uint8), len(part)) for part, m in parts])
+        return Model(class_id, triangles, material)
 
     def sheared(self, grade: float) -> Model:
         """Follows a slope along x: z grows by ``grade`` a metre."""

@@ -33,21 +33,21 @@ def tree(rng: np.random.Generator) -> Model:
         VEGETATION,
         (shapes.tubes([0.0, 0.0, -0.3], top, trunk * 1.2, trunk * 0.8, sides=7), BARK),
         (boughs, BARK),
-        (_leaves(rng, centre, radii, int(rng.integers(220, 420)), rng.uniform(0.16, 0.30)), FOLIAGE),
+        (_leaves(rng, centre, radii, int(rng.integers(240, 440)), rng.uniform(0.20, 0.34)), FOLIAGE),
     )
 
 
 def conifer(rng: np.random.Generator) -> Model:
     """A conifer: leaves in a cone that nearly reaches the ground."""
     height, radius = rng.uniform(3.0, 9.0), rng.uniform(0.9, 1.9)
-    count = int(rng.integers(200, 380))
+    count = int(rng.integers(220, 380))
     up = 1.0 - np.sqrt(rng.random(count))
     turn, out = rng.uniform(0, 2 * np.pi, count), radius * (1.0 - up) * rng.uniform(0.5, 1.0, count)
     points = np.column_stack([out * np.cos(turn), out * np.sin(turn), 0.3 + up * height])
     return Model.of(
         VEGETATION,
         (shapes.tubes([0.0, 0.0, -0.3], [0.0, 0.0, height], 0.12, 0.03, sides=5), BARK),
-        (shapes.scatter(rng, points, 0.24), FOLIAGE),
+        (shapes.scatter(rng, points, 0.28), FOLIAGE),
     )
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,8 +28,13 @@ class CentreLine:
     def length_m(self) -> float:
         return STEP_M * (len(self.x_m) - 1)
 
+    @cached_property
+    def s_m(self) -> np.ndarray:
+        """Where the samples are."""
+        return STEP_M * np.arange(len(self.x_m))
+
     def _at(self, values: np.ndarray, s: np.ndarray) -> np.ndarray:
-        return np.interp(s / STEP_M, np.arange(len(values)), values)
+        return np.asarray(np.interp(s, self.s_m, values))
 
     def heading(self, s: ArrayLike) -> np.ndarray:
         return self._at(self.heading_rad, np.asarray(s, float))

@@ -81,9 +81,11 @@ def _add_frontage(road: Roadside, rng: np.random.Generator, lot: Lot) -> None:
         road.facing_road(model, s, road.walk_end(s) + (0.75 if hedge else 0.3))
 
 
-def _add_greenery(road: Roadside, rng: np.random.Generator, lot: Lot, start: float, depth: float, density: float) -> None:
+def _add_greenery(
+    road: Roadside, rng: np.random.Generator, lot: Lot, start: float, depth: float, density: float
+) -> None:
     area = (lot.end_m - lot.start_m) * depth
-    for _ in range(min(int(rng.poisson(area * 0.018 * density)), 7)):
+    for _ in range(min(int(rng.poisson(area * 0.028 * density)), 9)):
         kind = rng.random()
         model = plants.bush(rng) if kind < 0.45 else plants.tree(rng) if kind < 0.8 else plants.conifer(rng)
         road.facing_road(model, rng.uniform(lot.start_m + 1.0, lot.end_m - 1.0), start + rng.uniform(0.0, depth))
@@ -136,15 +138,16 @@ def add_walk_objects(road: Roadside, rng: np.random.Generator) -> None:
 
 
 def add_parked(road: Roadside, rng: np.random.Generator) -> None:
-    """Vehicles in the parking lane; without one, a few half on the kerb side of the outer lane."""
+    """Vehicles in the parking lane, if there is one."""
     side, layout = road.side, road.layout
-    density = road.config.parked_density if side.parking_m > 0 else 0.06
-    out = side.kerb_m - (side.parking_m / 2 if side.parking_m > 0 else 1.05)
+    if side.parking_m == 0:
+        return
+    out = side.kerb_m - side.parking_m / 2
     s = rng.uniform(0.0, 8.0)
     while s < layout.line.length_m - 14.0:
         kind = rng.choice(["car", "truck", "bus"], p=[0.84, 0.09, 0.07])
         room = {"car": 6.0, "truck": 11.5, "bus": 13.5}[str(kind)]
-        if rng.random() < density and not layout.near_crossing(s + room / 2, room / 2 + 3.0):
+        if rng.random() < road.config.parked_density and not layout.near_crossing(s + room / 2, room / 2 + 3.0):
             model = {"car": vehicles.car, "truck": vehicles.truck, "bus": vehicles.bus}[str(kind)](rng)
             half = float(model.triangles[..., 1].max())
             centre = min(out + rng.normal(0.0, 0.06), side.kerb_m - 0.15 - half)

@@ -16,26 +16,39 @@ def from_quads(quads: np.ndarray) -> np.ndarray:
     return quads.reshape(-1, 4, 3)[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3, 3)
 
 
+def _rows(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Two lists of points as (n, 3) float64; a single point is repeated."""
+    a, b = np.asarray(first, float).reshape(-1, 3), np.asarray(second, float).reshape(-1, 3)
+    n = max(len(a), len(b))
+    return (a if len(a) == n else a.repeat(n, 0)), (b if len(b) == n else b.repeat(n, 0))
+
+
 def boxes(low: ArrayLike, high: ArrayLike) -> np.ndarray:
     """Axis-aligned boxes between corners ``low`` and ``high`` (n, 3) or (3,) -> (12 n, 3, 3)."""
-    lo, hi = np.broadcast_arrays(np.atleast_2d(np.asarray(low, float)), np.atleast_2d(np.asarray(high, float)))
+    lo, hi = _rows(low, high)
     corners = lo[:, None] + _BOX_CORNERS * (hi - lo)[:, None]
     return from_quads(corners[:, _BOX_QUADS])
 
 
 def _across(axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two unit vectors perpendicular to each axis and to each other: (n, 3) -> (n, 3), (n, 3)."""
-    unit = axis / np.linalg.norm(axis, axis=1, keepdims=True)
-    helper = np.where(np.abs(unit[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
-    u = np.cross(unit, helper)
-    u /= np.linalg.norm(u, axis=1, keepdims=True)
-    return u, np.cross(unit, u)
+    x, y, z = (axis / np.sqrt((axis * axis).sum(1, keepdims=True))).T
+    zero = np.zeros_like(x)
+    u = np.where(np.abs(z) < 0.9, (y, -x, zero), (zero, z, -y))
+    ux, uy, uz = u / np.sqrt((u * u).sum(0))
+    return np.stack([ux, uy, uz], 1), np.stack([y * uz - z * uy, z * ux - x * uz, x * uy - y * ux], 1)
 
 
-def tubes(start: ArrayLike, end: ArrayLike, radius: ArrayLike, end_radius: ArrayLike | None = None, sides: int = 6,
-          caps: bool = False) -> np.ndarray:
+def tubes(
+    start: ArrayLike,
+    end: ArrayLike,
+    radius: ArrayLike,
+    end_radius: ArrayLike | None = None,
+    sides: int = 6,
+    caps: bool = False,
+) -> np.ndarray:
     """Straight (tapered) prisms from ``start`` to ``end`` (n, 3) with ``radius`` scalar or (n,)."""
-    a, b = np.broadcast_arrays(np.atleast_2d(np.asarray(start, float)), np.atleast_2d(np.asarray(end, float)))
+    a, b = _rows(start, end)
     r0 = np.broadcast_to(np.asarray(radius, float), len(a))
     r1 = r0 if end_radius is None else np.broadcast_to(np.asarray(end_radius, float), len(a))
     u, v = _across(b - a)
@@ -58,7 +71,7 @@ def polyline(points: ArrayLike, radius: float, sides: int = 4) -> np.ndarray:
 
 def ellipsoids(centre: ArrayLike, radii: ArrayLike, rows: int = 5, columns: int = 8) -> np.ndarray:
     """Closed ellipsoids at ``centre`` (n, 3) with half axes ``radii`` (n, 3)."""
-    c, r = np.broadcast_arrays(np.atleast_2d(np.asarray(centre, float)), np.atleast_2d(np.asarray(radii, float)))
+    c, r = _rows(centre, radii)
     polar, turn = np.meshgrid(np.linspace(0, np.pi, rows + 1), np.linspace(0, 2 * np.pi, columns + 1), indexing="ij")
     unit = np.stack([np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar)], axis=-1)
     p = c[:, None, None] + unit * r[:, None, None]

@@ -51,7 +51,11 @@ def moving_mesh(movers: tuple[Mover, ...], layout: Layout, time_s: float) -> Mes
     for mover in movers:
         s, d = mover.at(time_s)
         inside = 0.0 < s < layout.line.length_m
-        model = mover.model if inside else Model(mover.model.class_id, mover.model.triangles[:1] * 0.0, mover.model.material[:1])
+        model = (
+            mover.model
+            if inside
+            else Model(mover.model.class_id, mover.model.triangles[:1] * 0.0, mover.model.material[:1])
+        )
         grade = float(layout.grade(s)) * np.cos(mover.turn_rad)
         builder.add(model.sheared(grade), layout.ground(s, d), float(layout.line.heading(s)) + mover.turn_rad)
     return builder.build()
@@ -93,7 +97,8 @@ def draw_vehicles(rng: np.random.Generator, config: StreetConfig, layout: Layout
         for _ in range(max(round(count / len(lanes)), 1)):
             model = _vehicle(rng)
             ahead = rng.choice([-1.0, 1.0]) * (rng.uniform(10.0, 45.0) if own else rng.uniform(0.0, 60.0))
-            movers.append(Mover(model, ego.s_m + ahead, d + rng.normal(0.0, 0.12), direction * speed, 0.0, 0.0 if direction > 0 else np.pi))
+            turn = 0.0 if direction > 0 else np.pi
+            movers.append(Mover(model, ego.s_m + ahead, d + rng.normal(0.0, 0.12), direction * speed, 0.0, turn))
     return _without_overlap(movers, ego)
 
 
@@ -117,9 +122,12 @@ def draw_riders(rng: np.random.Generator, config: StreetConfig, layout: Layout, 
     for side in layout.sides:
         for _ in range(rng.poisson(config.riders_per_100m * 0.6)):
             s = ego.s_m + rng.uniform(-55.0, 55.0)
-            out = side.lanes * side.lane_m - 0.25 if rng.random() < 0.6 else side.kerb_m + side.verge_m + 0.6
+            on_road = rng.random() < 0.6
+            walk = side.kerb_m + (side.verge_m + 0.5 if side.verge_m > 0 else 1.1)
+            out = side.lanes * side.lane_m - 0.4 if on_road else walk
             direction = 1.0 if side.sign == RIGHT else -1.0
-            movers.append(Mover(people.rider(rng), s, side.sign * out, direction * rng.uniform(2.5, 6.0), 0.0, 0.0 if direction > 0 else np.pi))
+            turn = 0.0 if direction > 0 else np.pi
+            movers.append(Mover(people.rider(rng), s, side.sign * out, direction * rng.uniform(2.5, 6.0), 0.0, turn))
     return movers
 
 
@@ -148,7 +156,9 @@ def _group(rng: np.random.Generator, layout: Layout, side: Side, s: float, size:
         place = s + (i // 2) * rng.uniform(0.6, 1.0) * 1.2, side.sign * (out + (i % 2) * 0.65)
         if crossing:
             where = rng.uniform(-0.6, 1.0) * side.kerb_m * side.sign
-            members.append(Mover(people.pedestrian(rng), place[0], where, 0.0, -side.sign * pace, -side.sign * np.pi / 2))
+            members.append(
+                Mover(people.pedestrian(rng), place[0], where, 0.0, -side.sign * pace, -side.sign * np.pi / 2)
+            )
         else:
             members.append(Mover(people.pedestrian(rng), *place, direction * pace, 0.0, turn))
     return members

@@ -11,11 +11,56 @@ from srkd_train.data.street.materials import BUS, CAR, FACADE, GLASS, METAL, PAI
 from srkd_train.data.street.mesh import Model
 
 _BODIES = {
-    "sedan": ((-0.50, 0.55), (-0.48, 0.64), (-0.34, 0.68), (-0.20, 0.97), (0.06, 1.0), (0.26, 0.66), (0.46, 0.56), (0.50, 0.42)),
-    "hatchback": ((-0.50, 0.55), (-0.47, 0.68), (-0.38, 0.95), (0.02, 1.0), (0.10, 0.97), (0.30, 0.64), (0.47, 0.54), (0.50, 0.40)),
-    "estate": ((-0.50, 0.50), (-0.48, 0.66), (-0.43, 0.95), (0.0, 1.0), (0.08, 0.98), (0.26, 0.65), (0.46, 0.56), (0.50, 0.42)),
-    "suv": ((-0.50, 0.45), (-0.49, 0.62), (-0.45, 0.97), (0.05, 1.0), (0.12, 0.97), (0.26, 0.66), (0.47, 0.60), (0.50, 0.45)),
-    "van": ((-0.50, 0.40), (-0.50, 0.99), (-0.30, 1.0), (0.20, 1.0), (0.28, 0.95), (0.40, 0.58), (0.48, 0.48), (0.50, 0.35)),
+    "sedan": (
+        (-0.50, 0.55),
+        (-0.48, 0.64),
+        (-0.34, 0.68),
+        (-0.20, 0.97),
+        (0.06, 1.0),
+        (0.26, 0.66),
+        (0.46, 0.56),
+        (0.50, 0.42),
+    ),
+    "hatchback": (
+        (-0.50, 0.55),
+        (-0.47, 0.68),
+        (-0.38, 0.95),
+        (0.02, 1.0),
+        (0.10, 0.97),
+        (0.30, 0.64),
+        (0.47, 0.54),
+        (0.50, 0.40),
+    ),
+    "estate": (
+        (-0.50, 0.50),
+        (-0.48, 0.66),
+        (-0.43, 0.95),
+        (0.0, 1.0),
+        (0.08, 0.98),
+        (0.26, 0.65),
+        (0.46, 0.56),
+        (0.50, 0.42),
+    ),
+    "suv": (
+        (-0.50, 0.45),
+        (-0.49, 0.62),
+        (-0.45, 0.97),
+        (0.05, 1.0),
+        (0.12, 0.97),
+        (0.26, 0.66),
+        (0.47, 0.60),
+        (0.50, 0.45),
+    ),
+    "van": (
+        (-0.50, 0.40),
+        (-0.50, 0.99),
+        (-0.30, 1.0),
+        (0.20, 1.0),
+        (0.28, 0.95),
+        (0.40, 0.58),
+        (0.48, 0.48),
+        (0.50, 0.35),
+    ),
 }
 """Roof lines: (position along the length, height as a share of the total) from rear to front."""
 _SIZES = {
@@ -30,12 +75,19 @@ _SIZES = {
 
 def _wheels(x: np.ndarray, half_width: float, radius: float, thickness: float) -> np.ndarray:
     """Wheels at each ``x`` on both sides."""
-    inner = np.concatenate([np.column_stack([x, np.full(len(x), side * (half_width - thickness)), np.full(len(x), radius)]) for side in (-1, 1)])
+    inner = np.concatenate(
+        [
+            np.column_stack([x, np.full(len(x), side * (half_width - thickness)), np.full(len(x), radius)])
+            for side in (-1, 1)
+        ]
+    )
     outer = inner + np.sign(inner[:, 1:2]) * np.array([[0.0, thickness, 0.0]])
     return shapes.tubes(inner, outer, radius, sides=10, caps=True)
 
 
-def _shell(stations: np.ndarray, roof: np.ndarray, half_width: float, belt: float, floor: float, tuck: float) -> tuple[np.ndarray, np.ndarray]:
+def _shell(
+    stations: np.ndarray, roof: np.ndarray, half_width: float, belt: float, floor: float, tuck: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Skin of a body from its roof line, and which faces are glass: windows above the belt line and sloping screens."""
     waist = np.minimum(roof, belt)
     top_half = half_width * np.where(roof > belt + 0.1, tuck, 0.96)
@@ -69,7 +121,9 @@ def car(rng: np.random.Generator) -> Model:
     return Model.of(CAR, (faces, np.where(glass, GLASS, PAINT)), (wheels, RUBBER), (mirrors, PAINT))
 
 
-def _cab(rng: np.random.Generator, front: float, half: float, floor: float) -> tuple[list[tuple[np.ndarray, int | np.ndarray]], float]:
+def _cab(
+    rng: np.random.Generator, front: float, half: float, floor: float
+) -> tuple[list[tuple[np.ndarray, int | np.ndarray]], float]:
     """A truck's cab whose nose is at x = ``front``; returns its parts and where its back wall is."""
     length, height = rng.uniform(1.6, 2.3), rng.uniform(2.3, 3.0)
     x = front - length + length * np.array([0.0, 0.02, 0.7, 0.95, 1.0])
@@ -99,9 +153,17 @@ def truck(rng: np.random.Generator) -> Model:
         floor = shapes.boxes([rear, -half, bed], [front, half, bed + 0.1])
         sides = shapes.boxes(
             [[rear, -half, bed], [rear, half - 0.06, bed], [rear, -half, bed], [front - 0.06, -half, bed]],
-            [[front, -half + 0.06, bed + wall_height], [front, half, bed + wall_height], [rear + 0.06, half, bed + wall_height], [front, half, bed + wall_height + 0.4]],
+            [
+                [front, -half + 0.06, bed + wall_height],
+                [front, half, bed + wall_height],
+                [rear + 0.06, half, bed + wall_height],
+                [front, half, bed + wall_height + 0.4],
+            ],
         )
-        load = shapes.boxes([rear + 0.5, -half * 0.8, bed], [front - rng.uniform(0.6, 2.5), half * 0.8, bed + wall_height * rng.uniform(0.6, 1.6)])
+        load = shapes.boxes(
+            [rear + 0.5, -half * 0.8, bed],
+            [front - rng.uniform(0.6, 2.5), half * 0.8, bed + wall_height * rng.uniform(0.6, 1.6)],
+        )
         parts += [(floor, METAL), (sides, METAL), (load, FACADE)]
     return Model.of(TRUCK, *parts)
 
@@ -118,4 +180,6 @@ def bus(rng: np.random.Generator) -> Model:
     band = shapes.boxes([-length / 2 + 0.1, -half, height * 0.82], [length / 2 - 0.1, half, height * 0.97])
     cooler = shapes.boxes([-length * 0.3, -0.8, height], [-length * 0.3 + rng.uniform(1.5, 3.0), 0.8, height + 0.3])
     wheels = _wheels(np.array([-length * 0.26, length * 0.30]), half + 0.01, 0.48, 0.3)
-    return Model.of(BUS, (faces, np.where(glass, GLASS, PAINT)), (pillars, PAINT), (band, PAINT), (cooler, PAINT), (wheels, RUBBER))
+    return Model.of(
+        BUS, (faces, np.where(glass, GLASS, PAINT)), (pillars, PAINT), (band, PAINT), (cooler, PAINT), (wheels, RUBBER)
+    )

@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The `srkd` command. Each verb is a module of its own and imports only what it needs."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+
+import srkd
+from srkd.errors import SrkdError
+
+VERBS = {
+    "demo": "generate a street drive, label it with the bundled network, draw and score it",
+    "predict": "label point cloud files",
+    "info": "what a checkpoint is",
+    "pretrain": "train a network on labelled clouds",
+    "evaluate": "mIoU of a checkpoint on a data set",
+    "benchmark": "time a network stage by stage, and hold it against this machine's own limits",
+    "convert": "bring public weights (.pth) in",
+    "export": "write a network as ONNX",
+    "logits": "run a network on ready-made voxels, for comparison with other implementations",
+}
+"""Verb to one line of help; its module is ``srkd_train.commands.VERB``."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs `srkd VERB ...`; returns the exit code: 0 done, 1 it failed, 2 a mistake in what was asked, 130 interrupted."""
+    arguments = sys.argv[1:] if argv is None else argv
+    verb = arguments[0] if arguments else "--help"
+    if verb in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+        return 0
+    if verb == "--version":
+        sys.stdout.write(f"srkd {srkd.__version__}\n")
+        return 0
+    if verb not in VERBS:
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {close[0]!r}" if close else "see `srkd --help`"
+        sys.stderr.write(f"srkd: error: {verb!r} is not a command: {hint}\n")
+        return 2
+    try:
+        code: int = importlib.import_module(f"srkd_train.commands.{verb}").main(arguments[1:])
+        return code
+    except SrkdError as error:
+        sys.stderr.write(f"srkd {verb}: error: {error}\n")
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("srkd", "srkd_train"):
+            raise
+        sys.stderr.write(
+            f"srkd {verb}: error: package {error.name!r} is not installed: pip install 'srkd_ros[train,viz,bags,export]'\n"
+        )
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\nsrkd {verb}: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb.ljust(width)}  {text}" for verb, text in VERBS.items()]
+    return "usage: srkd VERB [arguments]\n\n" + "\n".join(lines) + "\n\n`srkd VERB --help` lists a verb's arguments.\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`srkd predict`: labels for point cloud files, in the data set's own format."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from srkd.cloud import Cloud
+from srkd.errors import CloudError, SrkdError
+from srkd.intensity import match_intensity
+from srkd.io.files import find_clouds, read_cloud
+from srkd.io.label_files import label_path, write_labels
+from srkd.io.ply import write_colored_ply
+from srkd.segmenter import Labels, Segmenter
+from srkd_train.cli import EXIT_FAILED, EXIT_OK, add_runtime_arguments, checkpoint_path, make_parser
+from srkd_train.progress import Progress
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to write for each cloud."""
+
+    folder: Path
+    ply: bool
+    picture: bool
+
+
+def main(argv: list[str]) -> int:
+    """`srkd predict FILE... [--checkpoint PATH] [--output DIR] [--ply] [--picture]`."""
+    parser = make_parser(
+        "predict",
+        "Labels point clouds: .bin .npy .pcd .ply files, folders of them, SemanticKITTI and nuScenes roots. Labels are written"
+        " in the format of the checkpoint's label scheme, one for every point of the file.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="clouds, or folders of clouds")
+    parser.add_argument("--checkpoint", default=None, help="a .safetensors file; default: the bundled student-nano")
+    parser.add_argument("--output", default="predictions", help="folder for the labels")
+    parser.add_argument("--ply", action="store_true", help="also a coloured point cloud (.ply)")
+    parser.add_argument("--picture", action="store_true", help="also a picture from above (.png)")
+    parser.add_argument("--raw-intensity", action="store_true", help="do not bring intensities onto the network's scale")
+    add_runtime_arguments(parser)
+    args = parser.parse_args(argv)
+    jobs = plan_outputs(args.files, Path(args.output))
+    segmenter = Segmenter.load(
+        checkpoint_path(args.checkpoint), device=args.device, precision=args.precision, backend=args.backend
+    )
+    scheme = segmenter.header.scheme
+    if scheme.name == "street":
+        sys.stderr.write("note: these weights were trained on synthetic streets; on real clouds they are a demonstration\n")
+    outputs = Outputs(Path(args.output), args.ply, args.picture)
+    progress = Progress(len(jobs), "labelled")
+    failures, points = 0, 0
+    notes: set[str] = set()
+    for source, place in jobs:
+        try:
+            cloud = read_cloud(source)
+            if not args.raw_intensity:
+                cloud, note = match_intensity(cloud, segmenter.header.input)
+                if note and note not in notes:
+                    notes.add(note)
+                    progress.say(f"{source}: {note}")
+            labels = segmenter(cloud)
+            write_outputs(outputs, place, cloud, labels, segmenter)
+            points += len(cloud)
+        except (SrkdError, OSError) as error:
+            failures += 1
+            progress.say(f"srkd predict: error: {error}")
+        progress.step(f"{source.name}: {segmenter.last_frame.num_voxels} voxels")
+    progress.close()
+    sys.stdout.write(f"{len(jobs) - failures} of {len(jobs)} clouds, {points} points labelled in {args.output}/\n")
+    return EXIT_FAILED if failures else EXIT_OK
+
+
+def plan_outputs(arguments: Sequence[str], folder: Path) -> list[tuple[Path, Path]]:
+    """Pairs (cloud file, its place below the output folder, still with the cloud's suffix).
+
+    SemanticKITTI scans go where its tools look for predictions (``sequences/00/predictions``); clouds found in a folder keep
+    their path below it.
+
+    Raises:
+        CloudError: nothing there, or two clouds that would be written to one place.
+    """
+    places: dict[Path, Path] = {}
+    for argument in arguments:
+        for source in find_clouds([argument]):
+            if source.parent.name == "velodyne":
+                place = Path("sequences", source.parent.parent.name, "predictions", source.name)
+            else:
+                place = source.relative_to(argument) if Path(argument).is_dir() else Path(source.name)
+            taken = places.setdefault(place, source)
+            if taken != source:
+                raise CloudError(f"{taken} and {source} would both be written to {folder / place}: give their common folder")
+    return [(source, place) for place, source in places.items()]
+
+
+def write_outputs(outputs: Outputs, place: Path, cloud: Cloud, labels: Labels, segmenter: Segmenter) -> None:
+    """Writes what was asked for one cloud, each file whole or not at all."""
+    scheme = segmenter.header.scheme
+    folder = outputs.folder / place.parent
+    target = label_path(folder, place.name, scheme)
+    write_labels(target, labels.class_id, scheme)
+    if outputs.ply:
+        write_colored_ply(target.with_suffix(".ply"), cloud.xyz, scheme.palette()[labels.class_id], labels.class_id)
+    if outputs.picture:
+        from srkd_train.picture import bird_eye
+
+        seen = segmenter.header.input.valid_mask(cloud.xyz)
+        extent = float(np.quantile(np.abs(cloud.xyz[seen][:, :2]), 0.98)) if seen.any() else 10.0
+        bird_eye(
+            cloud.xyz[seen], labels.class_id[seen], scheme, target.with_suffix(".png"), half_extent_m=max(5.0, extent)
+        )

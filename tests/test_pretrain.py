@@ -1,0 +1,193 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pretraining runs of a few steps on tiny streets: what is written, resuming, stopping, refusing."""
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from srkd.checkpoint import load_checkpoint, read_header
+from srkd.errors import CheckpointError, ConfigError
+from srkd_train.commands import pretrain as command
+from srkd_train.config import RunConfig
+from srkd_train.options import parse, to_yaml
+
+CONFIGS = sorted((Path(__file__).parent.parent / "config" / "pretrain").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("streets")
+
+
+def arguments(out: Path, cache: Path, *more: str, steps: int = 2) -> list[str]:
+    tiny = {
+        "out": out, "data.cache_dir": cache, "data.seeds": "[0,2]", "data.val_seeds": "[9900,9901]", "data.sensors": "[beams16]",
+        "data.frames_per_street": 1, "data.input.voxel_size_m": 0.5, "data.augment.max_points": 3000, "trainer.threads": 1,
+        "trainer.max_steps": steps, "trainer.batch_size": 2, "trainer.num_workers": 0, "trainer.accelerator": "cpu",
+        "trainer.log_every": 1, "trainer.final_eval": "false",
+    }  # fmt: skip
+    return [word for key, value in tiny.items() for word in (f"--{key}", str(value))] + list(more)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path)[0].state_dict()
+
+
+def same(one: Path, other: Path) -> bool:
+    left, right = weights(one), weights(other)
+    return all(torch.equal(left[name], right[name]) for name in left)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_steps_leave_a_loadable_scored_checkpoint(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    more = ("--trainer.final_eval", "true", "--trainer.final_eval_limit", "1", "--trainer.val_every", "1", "--trainer.val_limit", "1")
+    assert command.main(arguments(out, cache, *more)) == 0
+    assert {path.name for path in out.iterdir()} == {
+        "config.yaml", "metrics.csv", "last.safetensors", "best.safetensors", "state.ckpt", "evaluation.json",
+    }  # fmt: skip
+    header = read_header(out / "last.safetensors")
+    assert header.architecture == "student-nano" and header.scheme.name == "street" and header.input.voxel_size_m == 0.5
+    assert header.training["steps"] == 2 and header.training["seed"] == 42 and "synthetic streets" in header.training["data"]
+    assert header.training["command"].startswith("srkd pretrain --out")
+    assert 0 <= header.metrics["miou"] <= 1 and header.metrics["protocol"] == "single"
+    table = rows(out)
+    assert [row["step"] for row in table] == ["1", "1", "2", "2"]
+    assert all(float(row["loss"]) > 0 for row in table if row["loss"]) and any(row["val_miou"] for row in table)
+    state = torch.load(out / "state.ckpt", weights_only=True)
+    assert state["global_step"] == 2
+    printed = capsys.readouterr()
+    assert "| road |" in printed.out and "ETA" in printed.err
+
+
+@pytest.mark.parametrize("ema", ["null", "0.9"])
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, cache: Path, ema: str) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    more = ("--optim.ema_decay", ema, "--trainer.save_minutes", "0")
+    command.main(arguments(whole, cache, *more, steps=4))
+    command.main(arguments(broken, cache, *more, "--trainer.max_minutes", "0", steps=4))
+    assert read_header(broken / "last.safetensors").training["steps"] == 1
+    command.main(["--resume", "--out", str(broken), "--trainer.max_minutes", "null"])
+    assert read_header(broken / "last.safetensors").training["steps"] == 4
+    assert same(whole / "last.safetensors", broken / "last.safetensors")
+    assert [(r["step"], r["loss"]) for r in rows(whole)] == [(r["step"], r["loss"]) for r in rows(broken)]
+
+
+def test_workers_see_the_same_batches(tmp_path: Path, cache: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    command.main(arguments(one, cache))
+    command.main(arguments(other, cache, "--trainer.num_workers", "1"))
+    assert same(one / "last.safetensors", other / "last.safetensors")
+
+
+@pytest.mark.parametrize("loss", ["gls", "sum"])
+def test_the_teacher_trains_with_its_noise_branch(tmp_path: Path, cache: Path, loss: str) -> None:
+    out = tmp_path / "run"
+    command.main(arguments(out, cache, "--model.name", "teacher-nano", "--model.loss", loss, steps=1))
+    (row,) = rows(out)
+    task, noise = float(row["cross_entropy"]) + float(row["lovasz"]), float(row["noise_mse"])
+    expected = (task * noise) ** 0.5 if loss == "gls" else task + noise
+    assert float(row["loss"]) == pytest.approx(expected, rel=1e-4)
+    header = read_header(out / "last.safetensors")
+    assert header.architecture == "teacher-nano"
+
+
+def test_starting_from_given_weights(tmp_path: Path, cache: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    command.main(arguments(first, cache))
+    frozen = ("--optim.lr", "1e-12", "--optim.weight_decay", "0")
+    command.main(arguments(second, cache, *frozen, "--model.init", str(first / "last.safetensors")))
+    assert "init_sha256" in read_header(second / "last.safetensors").training
+    one, other = weights(first / "last.safetensors"), weights(second / "last.safetensors")
+    torch.testing.assert_close(one["head.weight"], other["head.weight"])
+    with pytest.raises(CheckpointError, match="teacher-nano"):
+        command.main(
+            arguments(tmp_path / "third", cache, "--model.name", "teacher-nano", "--model.init", str(first / "last.safetensors"))
+        )
+
+
+def test_sigterm_saves_and_ends_well(tmp_path: Path, cache: Path) -> None:
+    out = tmp_path / "run"
+    run = [sys.executable, "-m", "srkd_train", "pretrain", *arguments(out, cache, steps=10_000)]
+    child = subprocess.Popen(run, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(rows(out) if (out / "metrics.csv").exists() else []) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 0, errors
+    steps = read_header(out / "last.safetensors").training["steps"]
+    assert 2 <= steps == torch.load(out / "state.ckpt", weights_only=True)["global_step"] < 10_000
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_a_run_is_never_overwritten_nor_changed_by_resuming(tmp_path: Path, cache: Path) -> None:
+    out = tmp_path / "run"
+    command.main(arguments(out, cache))
+    with pytest.raises(ConfigError, match="not empty"):
+        command.main(arguments(out, cache))
+    with pytest.raises(ConfigError, match=r"optim\.lr was 0\.002 and is now 0\.5"):
+        command.main(["--resume", "--out", str(out), "--optim.lr", "0.5"])
+    with pytest.raises(ConfigError, match="does not exist"):
+        command.main(arguments(tmp_path / "none", cache, "--resume"))
+    (out / "state.ckpt").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        command.main(["--resume", "--out", str(out)])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trainer.max_step", "3"], "trainer.max_steps"),
+        (["--trainer.max_steps", "many"], "trainer.max_steps"),
+        (["--trainer.max_steps", "0"], "at least 1"),
+        (["--data.name", "mars"], "street"),
+        (["--data.name", "semantickitti"], "--data.root DIR"),
+        (["--data.seeds", "[0,10001]"], "data.seeds"),
+        (["--data.seeds", "[0,9901]"], "overlaps"),
+        (["--data.input.voxel_size_m", "-1"], "voxel_size_m"),
+        (["--model.name", "student-mega"], "student-nano"),
+        (["--config", "/nowhere.yaml"], "/nowhere.yaml"),
+    ],
+)
+def test_mistakes_are_one_line_with_the_fix(tmp_path: Path, words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        command.main(["--out", str(tmp_path / "run"), *words])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_key_in_a_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("trainer:\n  max_step: 4\n")
+    with pytest.raises(ConfigError, match=r"max_step'?.*did you mean trainer\.max_steps"):
+        command.read_config(["--out", "x", "--config", str(file)])
+
+
+def test_written_configuration_reads_back(tmp_path: Path) -> None:
+    config = command.read_config(["--out", "x", "--data.augment.max_points", "9", "--optim.ema_decay", "0.5"])
+    file = tmp_path / "a.yaml"
+    file.write_text(to_yaml(config))
+    assert parse(["--config", str(file)], RunConfig, prog="", about="", switches=command.SWITCHES) == config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configurations_are_valid(path: Path) -> None:
+    more = ["--data.root", "somewhere"] if yaml.safe_load(path.read_text())["data"]["name"] == "semantickitti" else []
+    command.read_config(["--config", str(path), "--out", "x", *more])
+
+
+def test_there_are_shipped_configurations() -> None:
+    assert {path.stem for path in CONFIGS} == {"street", "street_teacher", "semantickitti"}
