@@ -147,7 +147,7 @@ _STREET = Table(
     unlabelled_raw=0,
     ignored_raw=(0,),
     rows=(
-        ("road", (104, 112, 140), (1,)),
+        ("road", (118, 128, 166), (1,)),
         ("sidewalk", (200, 150, 190), (2,)),
         ("building", (214, 178, 128), (3,)),
         ("vegetation", (62, 168, 84), (4,)),

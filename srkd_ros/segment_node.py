@@ -14,7 +14,7 @@ from pathlib import Path
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.exceptions import InvalidParameterTypeException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
@@ -69,23 +69,33 @@ class SegmentNode(Node):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the node until SIGINT or SIGTERM. Returns the exit status: 0, or 1 where a parameter cannot be used."""
+    """Runs the node until SIGINT or SIGTERM. Returns the exit status: 0, or 1 where an argument cannot be used."""
     use_large_cloud_profile()
     try:
         rclpy.init(args=arguments)
-        rclpy.spin(SegmentNode())
+    except RuntimeError as error:  # all that rcl raises
+        return _refuse(error)
+    try:
+        executor = SingleThreadedExecutor()
+        executor.add_node(SegmentNode())
+        while rclpy.ok():  # not rclpy.spin: where a signal comes just before it waits, it waits for ever
+            executor.spin_once(timeout_sec=0.5)
     except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
+        pass
     except (SrkdError, InvalidParameterTypeException) as error:
-        sys.stderr.write(f"segment: {error}\n")
-        return 1
+        return _refuse(error)
     except Exception:
         if rclpy.ok():
             raise
-        return 0  # a signal arrived while a callback or the constructor was using the context it closed
+        # A signal has closed the context while the constructor or a callback was using it.
     finally:
         rclpy.try_shutdown()
     return 0
+
+
+def _refuse(error: Exception) -> int:
+    sys.stderr.write(f"segment: {error}\n")
+    return 1
 
 
 if __name__ == "__main__":

@@ -108,6 +108,7 @@ class Report(Callback):
         self._marks = [0.0, 0.0]
         self._data_s = self._total_s = 0.0
         self._steps = 0
+        self._lr = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Open the file and the progress line."""
@@ -120,6 +121,7 @@ class Report(Callback):
         """Note how long the batch was waited for."""
         self._marks[0] = time.monotonic()
         self._data_s += self._marks[0] - self._marks[1]
+        self._lr = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -138,11 +140,12 @@ class Report(Callback):
             return
         terms = {name: round(float(outputs[name]), 6) for name in TERMS if name in outputs}
         mean_s, data_s = self._total_s / self._steps, self._data_s / self._steps
-        self._progress.step(f"loss {terms['loss']:.3f}  {mean_s:.2f} s/step ({100 * data_s / mean_s:.0f} % waiting for data)")
+        self._progress.step(
+            f"loss {terms['loss']:.3f}  {mean_s:.2f} s/step ({100 * data_s / mean_s:.0f} % waiting for data)"
+        )
         if row_due:
-            lr = max(group["lr"] for group in trainer.optimizers[0].param_groups)
             times = {"minutes": round(self.clock.minutes, 3), "step_s": round(mean_s, 4), "data_s": round(data_s, 4)}
-            self._file.add({"step": step, **terms, **times, "lr": f"{lr:.3e}", "voxels": len(batch.label)})
+            self._file.add({"step": step, **terms, **times, "lr": f"{self._lr:.3e}", "voxels": len(batch.label)})
             self._data_s = self._total_s = 0.0
             self._steps = 0
 

@@ -45,12 +45,16 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.name == "semantickitti" and self.root is None:
-            raise ConfigError("data.root is not set, semantickitti needs the folder that holds sequences/: --data.root DIR")
+            raise ConfigError(
+                "data.root is not set, semantickitti needs the folder that holds sequences/: --data.root DIR"
+            )
         for key, (first, end) in (("data.seeds", self.seeds), ("data.val_seeds", self.val_seeds)):
             if not 0 <= first < end <= HELD_OUT_SEEDS[0]:
                 raise ConfigError(f"{key}=[{first}, {end}] is no training range, give 0 <= first < end <= 10000")
         if self.name == "street" and max(self.seeds[0], self.val_seeds[0]) < min(self.seeds[1], self.val_seeds[1]):
-            raise ConfigError(f"data.val_seeds={list(self.val_seeds)} overlaps data.seeds={list(self.seeds)}, separate them")
+            raise ConfigError(
+                f"data.val_seeds={list(self.val_seeds)} overlaps data.seeds={list(self.seeds)}, separate them"
+            )
 
 
 HELD_OUT_SEEDS = (10000, 10020)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The `single` protocol: one pass a cloud, labels mapped back to every raw point, one confusion matrix for the split."""
+"""The `single` protocol: one pass a cloud, labels mapped back to every raw point, one confusion matrix a split."""
 
 from collections.abc import Callable, Sequence
 

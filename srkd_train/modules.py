@@ -50,7 +50,7 @@ class Segmentation(lightning.LightningModule):
         self.max_steps = max_steps
         self.loss = loss
         self.seed = seed
-        self.meter = ScoreMeter(class_names)
+        self.meter = ScoreMeter(class_names, all_processes=True)
         self.averaged: AveragedWeights | None = None
         self.last_score: Score | None = None
 

@@ -64,7 +64,7 @@ def _keys(kind: type[Any], prefix: str = "") -> list[str]:
     keys = []
     for entry in fields(kind):
         keys.append(prefix + entry.name)
-        if is_dataclass(entry.type):
+        if isinstance(entry.type, type) and is_dataclass(entry.type):
             keys += _keys(entry.type, f"{prefix}{entry.name}.")
     return keys
 
@@ -72,7 +72,9 @@ def _keys(kind: type[Any], prefix: str = "") -> list[str]:
 def _explain(message: str, kind: type[Any], prog: str) -> str:
     """One line out of the parser's message, with the nearest known key for a mistyped one."""
     line = " ".join(message.split())
-    quoted = [part.strip("\"' -").split("=")[0] for part in line.replace("--", " --").split() if "." in part or "'" in part]
+    quoted = [
+        part.strip("\"' -").split("=")[0] for part in line.replace("--", " --").split() if "." in part or "'" in part
+    ]
     if "does not accept" in line or "nrecognized" in line:
         known = _keys(kind)
         for word in quoted:

@@ -24,7 +24,7 @@ from srkd_train.raster import Image, render, ring_step
 _BACKGROUND = (11, 13, 18)
 _TEXT = "#e8ebf2"
 _MUTED = "#8b94a7"
-_CORRECT = (62, 76, 98)
+_CORRECT = (66, 82, 108)
 _WRONG = (255, 64, 84)
 _UNLABELLED = (36, 40, 50)
 _MIN_LUMA = 72

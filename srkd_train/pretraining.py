@@ -13,10 +13,11 @@ from pathlib import Path
 
 import lightning
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from srkd.architectures import Network, build_network
 from srkd.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
-from srkd.errors import CheckpointError
+from srkd.errors import CheckpointError, ConfigError
 from srkd.labels import LabelScheme
 from srkd.segmenter import Segmenter
 from srkd_train.callbacks import Clock, Report, Stop
@@ -24,6 +25,7 @@ from srkd_train.config import RunConfig
 from srkd_train.data.catalog import Part, final_part, training_part, validation_part
 from srkd_train.data.loader import (
     EvaluationBatches,
+    Loader,
     TrainingBatches,
     evaluation_loader,
     spread_indices,
@@ -57,24 +59,30 @@ class Outcome:
     """The clouds of that evaluation, in words."""
 
 
-def pretrain(config: RunConfig, *, command: Sequence[str]) -> Outcome:
+def pretrain(config: RunConfig, *, command: Sequence[str]) -> Outcome | None:
     """Train as configured; a stopped run returns normally and can be resumed.
 
     Args:
         config: the whole run.
         command: the command line, for the records.
 
+    Returns:
+        What the run came to; None in all but the first process of a distributed run.
+
     Raises:
         SrkdError: the configuration, the data or the run folder do not allow it.
     """
     folder = RunFolder(Path(config.out))
-    folder.check(resume=config.resume)
+    first_process = rank_zero_only.rank == 0
+    if first_process:
+        folder.check(resume=config.resume)
     _quieten()
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     part = training_part(config.data)
     network = _network(config, part.clouds.scheme)
-    folder.create(config, command)
+    if first_process:
+        folder.create(config, command)
     start = _saved_step(folder) if config.resume else 0
     clock = Clock()
     stop = Stop(clock, config.trainer.max_minutes)
@@ -98,10 +106,14 @@ def pretrain(config: RunConfig, *, command: Sequence[str]) -> Outcome:
     if start < config.trainer.max_steps:
         train, val = _loaders(config, part, network, start=start, rank=trainer.global_rank)
         state = folder.state if config.resume else None
-        trainer.fit(module, train, val, ckpt_path=state, weights_only=True)
-    score, described = None, ""
-    if stop.reason is None and trainer.is_global_zero:
-        score, described = _finish(config, folder)
+        try:
+            trainer.fit(module, train, val, ckpt_path=state, weights_only=True)
+        finally:
+            for loader in filter(None, (train, val)):
+                loader.close()
+    if not trainer.is_global_zero:
+        return None
+    score, described = _finish(config, folder) if stop.reason is None else (None, "")
     return Outcome(max(start, trainer.global_step), clock.minutes, folder.last, stop.reason, score, described)
 
 
@@ -120,7 +132,7 @@ def _network(config: RunConfig, scheme: LabelScheme) -> Network:
     return network.train()
 
 
-def _loaders(config: RunConfig, part: Part, network: Network, *, start: int, rank: int) -> tuple:
+def _loaders(config: RunConfig, part: Part, network: Network, *, start: int, rank: int) -> tuple[Loader, Loader | None]:
     trainer = config.trainer
     batches = TrainingBatches(
         part.clouds,
@@ -138,7 +150,12 @@ def _loaders(config: RunConfig, part: Part, network: Network, *, start: int, ran
     if trainer.val_every == 0:
         return train, None
     clouds = validation_part(config.data).clouds
-    indices = spread_indices(len(clouds), trainer.val_limit)[rank :: trainer.devices]
+    indices = spread_indices(len(clouds), trainer.val_limit)
+    if len(indices) < trainer.devices:
+        raise ConfigError(
+            f"trainer.devices={trainer.devices} but {len(indices)} clouds to validate on: validate on more"
+        )
+    indices = indices[rank :: trainer.devices]
     held = EvaluationBatches(clouds, config.data.input, network.plan_spec, indices)
     return train, evaluation_loader(held, num_workers=min(1, trainer.num_workers))
 
@@ -180,11 +197,12 @@ def _finish(config: RunConfig, folder: RunFolder) -> tuple[Score | None, str]:
         progress.close()
         facts = score.to_dict()
         kept = {key: facts[key] for key in ("miou", "macc", "all_acc", "iou", "absent", "counted_points")}
-        metrics = {**segmenter.header.metrics, "clouds": described, "protocol": "single", **kept}
-        save_checkpoint(folder.last, segmenter.network, replace(segmenter.header, metrics=metrics), dtype=torch.float32)
+        network, header = load_checkpoint(folder.last)
+        metrics = {**header.metrics, "clouds": described, "protocol": "single", **kept}
+        save_checkpoint(folder.last, network, replace(header, metrics=metrics))
     if not folder.best.exists():
         network, header = load_checkpoint(folder.last)
-        save_checkpoint(folder.best, network, header, dtype=torch.float32)
+        save_checkpoint(folder.best, network, header)
     return score, described
 
 
@@ -210,12 +228,19 @@ def _saved_step(folder: RunFolder) -> int:
         return int(torch.load(folder.state, map_location="cpu", weights_only=True, mmap=True)["global_step"])
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{folder.state} cannot be read ({reason}): start the run again in another folder") from error
+        raise CheckpointError(
+            f"{folder.state} cannot be read ({reason}): start the run again in another folder"
+        ) from error
 
 
 def _quieten() -> None:
     """Lightning's tips and its advice on loaders, which are resumed here by step number, are no news to a user."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    for message in ("does not have many workers", "but have no `val_dataloader`", "your dataloader is not resumable", "LeafSpec"):
+    for message in (
+        "does not have many workers",
+        "but have no `val_dataloader`",
+        "your dataloader is not resumable",
+        "LeafSpec",
+    ):
         warnings.filterwarnings("ignore", message=f".*{message}")

@@ -15,6 +15,10 @@ Image = npt.NDArray[np.uint8]
 _PANEL = (15, 18, 25)
 _GRID = (38, 44, 58)
 _SUPERSAMPLE = 2
+_SMALL_DOT = ((-1, 0), (0, -1), (1, 0), (0, 1), (0, 0))
+_LARGE_DOT = tuple((i, j) for i in (-1, 0, 1, 2) for j in (-1, 0, 1, 2) if i in (0, 1) or j in (0, 1))
+_CROWDED = 1 / 25
+"""Points a fine pixel from which on they are drawn as small dots."""
 
 
 def render(
@@ -43,14 +47,15 @@ def render(
     xyz, lit = xyz[order, :3], colors[order].astype(np.float32)
     if len(xyz):
         low, high = np.quantile(xyz[:, 2], (0.02, 0.98))
-        lit *= (0.76 + 0.24 * np.clip((xyz[:, 2] - low) / max(high - low, 1e-3), 0, 1))[:, None]
+        lit *= (0.8 + 0.2 * np.clip((xyz[:, 2] - low) / max(high - low, 1e-3), 0, 1))[:, None]
     fine = size_px * _SUPERSAMPLE
     scale = fine / (2 * half_extent_m)
     row = ((half_extent_m - xyz[:, 0]) * scale).astype(np.int64)
     column = ((half_extent_m - xyz[:, 1]) * scale).astype(np.int64)
     layer = np.zeros((fine, fine, 4), np.uint8)  # red, green, blue, and 255 where there is a point
     stamp = np.concatenate([lit, np.full((len(lit), 1), 255, np.float32)], axis=1).astype(np.uint8)
-    for down, right in ((-1, 0), (0, -1), (1, 0), (0, 1), (0, 0)):  # a disc of five; of equal places the last wins
+    dots = _SMALL_DOT if len(xyz) > _CROWDED * fine**2 else _LARGE_DOT
+    for down, right in dots:  # where points meet, the last wins
         layer[np.clip(row + down, 0, fine - 1), np.clip(column + right, 0, fine - 1)] = stamp
     small = layer.reshape(size_px, _SUPERSAMPLE, size_px, _SUPERSAMPLE, 4).mean(axis=(1, 3), dtype=np.float32)
     glow = _blur(small[..., :3], radius=max(size_px // 220, 1))

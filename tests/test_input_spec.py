@@ -69,7 +69,9 @@ coordinates = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, 1e4, 99
 @settings(max_examples=100, deadline=None)
 def test_usable_points_is_the_plain_rule(rows: list[tuple[float, float, float]]) -> None:
     xyz = np.array(rows, np.float32).reshape(-1, 3)
-    expected = [all(math.isfinite(v) and abs(v) < 1e4 for v in row) and any(v != 0 for v in row) for row in xyz.tolist()]
+    expected = [
+        all(math.isfinite(v) and abs(v) < 1e4 for v in row) and any(v != 0 for v in row) for row in xyz.tolist()
+    ]
     with np.errstate(all="raise"):
         assert usable_points(xyz).tolist() == expected
         assert InputSpec(0.1).valid_mask(xyz).tolist() == expected

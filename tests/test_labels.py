@@ -52,19 +52,36 @@ NUSCENES = [
     ("static.vegetation", "vegetation"),
     ("vehicle.ego", None),
 ]
-NUSCENES_CLASSES = (
-    "barrier bicycle bus car construction_vehicle motorcycle pedestrian traffic_cone trailer truck driveable_surface "
-    "other_flat sidewalk terrain manmade vegetation"
-).split()
+NUSCENES_CLASSES = ["barrier", "bicycle", "bus", "car", "construction_vehicle", "motorcycle", "pedestrian"]
+NUSCENES_CLASSES += ["traffic_cone", "trailer", "truck", "driveable_surface", "other_flat", "sidewalk", "terrain"]
+NUSCENES_CLASSES += ["manmade", "vegetation"]
 
 # semantic-kitti.yaml: learning_map, 0 is ignored; and learning_map_inv
-KITTI = {0: 0, 1: 0, 10: 1, 11: 2, 13: 5, 15: 3, 16: 5, 18: 4, 20: 5, 30: 6, 31: 7, 32: 8, 40: 9, 44: 10, 48: 11, 49: 12}
+KITTI = {
+    0: 0,
+    1: 0,
+    10: 1,
+    11: 2,
+    13: 5,
+    15: 3,
+    16: 5,
+    18: 4,
+    20: 5,
+    30: 6,
+    31: 7,
+    32: 8,
+    40: 9,
+    44: 10,
+    48: 11,
+    49: 12,
+}
 KITTI |= {50: 13, 51: 14, 52: 0, 60: 9, 70: 15, 71: 16, 72: 17, 80: 18, 81: 19, 99: 0, 252: 1, 253: 7, 254: 6, 255: 8}
 KITTI |= {256: 5, 257: 5, 258: 4, 259: 5}
 KITTI_INVERSE = [10, 11, 15, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 70, 71, 72, 80, 81]
 
 SCANNET_NYU40 = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39]
-STREET = "road sidewalk building vegetation terrain pole car truck bus bicycle pedestrian fence".split()
+STREET = ["road", "sidewalk", "building", "vegetation", "terrain", "pole"]
+STREET += ["car", "truck", "bus", "bicycle", "pedestrian", "fence"]
 
 
 def test_nuscenes_is_the_challenge_map() -> None:
@@ -196,14 +213,18 @@ JSON = st.recursive(
 )
 
 
-@given(st.lists(st.sampled_from(["name", "raw_bits", "unlabelled_raw", "ignored_raw", "classes", 0, "color", "raw"])), JSON)
+@given(
+    st.lists(st.sampled_from(["name", "raw_bits", "unlabelled_raw", "ignored_raw", "classes", 0, "color", "raw"])), JSON
+)
 @settings(max_examples=200, deadline=None)
 def test_from_dict_takes_any_damage(place: list[Any], value: Any) -> None:
     tree: Any = copy.deepcopy(SCHEMES["street"].to_dict())
     node = {"root": tree}
     key: Any = "root"
     for step in place:
-        if (isinstance(node[key], dict) and step in node[key]) or (isinstance(node[key], list) and step == 0 and node[key]):
+        if (isinstance(node[key], dict) and step in node[key]) or (
+            isinstance(node[key], list) and step == 0 and node[key]
+        ):
             node, key = node[key], step
     node[key] = value
     try:

@@ -47,7 +47,9 @@ def some(seed: int, points: int, classes: int, *, ignored: float = 0.2) -> tuple
     return logits.requires_grad_(), label
 
 
-@pytest.mark.parametrize(("ours", "naive"), [(task.cross_entropy, naive_cross_entropy), (task.lovasz_softmax, naive_lovasz)])
+@pytest.mark.parametrize(
+    ("ours", "naive"), [(task.cross_entropy, naive_cross_entropy), (task.lovasz_softmax, naive_lovasz)]
+)
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10_000), points=st.integers(1, 25), classes=st.integers(2, 6))
 def test_equals_naive_value_and_gradient(ours, naive, seed: int, points: int, classes: int) -> None:

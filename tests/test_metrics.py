@@ -30,7 +30,9 @@ def test_equals_sets_over_several_batches() -> None:
     prediction, label = rng.choice([0, 1, 2, 255], 900), rng.choice([0, 1, 2, 255], 900)
     meter = ScoreMeter(NAMES)
     for part in np.split(np.arange(900), 9):
-        meter.update(torch.from_numpy(prediction[part].astype(np.uint8)), torch.from_numpy(label[part].astype(np.uint8)))
+        meter.update(
+            torch.from_numpy(prediction[part].astype(np.uint8)), torch.from_numpy(label[part].astype(np.uint8))
+        )
     score = meter.compute()
     np.testing.assert_allclose(score.iou, naive(prediction, label, 3))
     assert score.miou == pytest.approx(np.mean(naive(prediction, label, 3)))

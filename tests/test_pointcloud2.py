@@ -83,12 +83,14 @@ def messages(draw: st.DrawFn) -> RawCloud:
     height, width = draw(st.integers(0, 3)), draw(st.integers(0, 4))
     row_step = width * step + draw(st.integers(0, 5))
     data = draw(st.binary(min_size=height * row_step, max_size=height * row_step))
-    kind = draw(st.sampled_from([bytes, bytearray, memoryview, lambda b: array("B", b), lambda b: np.frombuffer(b, "u1")]))
+    kind = draw(
+        st.sampled_from([bytes, bytearray, memoryview, lambda b: array("B", b), lambda b: np.frombuffer(b, "u1")])
+    )
     return RawCloud(height, width, fields, draw(st.booleans()), step, row_step, kind(data))  # type: ignore[operator]
 
 
 @given(messages())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_decode_agrees_with_struct_and_leaves_the_message_alone(message: RawCloud) -> None:
     before = bytes(message.data)
     decoded = decode(message)
@@ -103,12 +105,13 @@ def test_decode_agrees_with_struct_and_leaves_the_message_alone(message: RawClou
         expected = as_float32(by_struct(message, decoded.intensity_field))
         np.testing.assert_array_equal(decoded.cloud.intensity, expected)
         if "intensity" in names and decoded.intensity_field == "reflectivity":
-            assert not any(abs(value) > 0 for value in by_struct(message, "intensity"))
+            assert not (np.abs(as_float32(by_struct(message, "intensity"))) > 0).any()
     ring = next((name for name in ("ring", "channel", "line") if name in names), None)
     assert (decoded.cloud.ring is None) == (ring is None)
     if ring is not None and decoded.cloud.ring is not None:
         expected_ring = [
-            v if isinstance(v, int) else -1 if not math.isfinite(v) else int(min(max(v, -1), 65535)) for v in by_struct(message, ring)
+            v if isinstance(v, int) else -1 if not math.isfinite(v) else int(min(max(v, -1), 65535))
+            for v in by_struct(message, ring)
         ]
         assert decoded.cloud.ring.tolist() == expected_ring
     expected_valid = [
@@ -149,6 +152,7 @@ def test_garbage_is_decoded_or_refused_in_one_line(message: RawCloud) -> None:
         assert "\n" not in str(error)
     else:
         assert len(decoded.cloud) == message.height * message.width
+        assert len(select_points(message, decoded.valid)) == message.point_step * int(decoded.valid.sum())
 
 
 def xyzi(count: int) -> np.ndarray[Any, Any]:
@@ -200,7 +204,7 @@ def test_a_header_that_claims_too_much_costs_nothing() -> None:
 
 
 def test_an_object_of_another_kind_is_refused() -> None:
-    with pytest.raises(CloudError, match="message: .*height"):
+    with pytest.raises(CloudError, match=r"message: .*height"):
         decode(object())  # type: ignore[arg-type]
 
 
@@ -208,7 +212,9 @@ def test_empty_clouds_are_clouds() -> None:
     for height, width in ((0, 0), (0, 7), (1, 0)):
         decoded = decode(RawCloud(height, width, XYZI, False, 16, 16 * width, b""))
         assert len(decoded.cloud) == 0 and decoded.valid.shape == (0,) and decoded.intensity_field == "intensity"
-    assert len(encode_labelled(np.empty((0, 3), np.float32), Labels(*(np.empty(0, t) for t in ("u1", "f4", "f4"))))) == 0
+    assert (
+        len(encode_labelled(np.empty((0, 3), np.float32), Labels(*(np.empty(0, t) for t in ("u1", "f4", "f4"))))) == 0
+    )
 
 
 def test_constant_zero_intensity_falls_back_to_reflectivity() -> None:
@@ -307,7 +313,9 @@ def test_selected_points_keep_their_bytes(message: RawCloud, random: Any) -> Non
         ("realsense_d435_xyz16_5msgs", None, 0, None, None),
     ],
 )
-def test_real_messages(bag: str, size: int | None, invalid: int | None, intensity: str | None, rings: int | None) -> None:
+def test_real_messages(
+    bag: str, size: int | None, invalid: int | None, intensity: str | None, rings: int | None
+) -> None:
     path = real_data("bags", bag)
     highlevel = pytest.importorskip("rosbags.highlevel", reason="needs rosbags (the `bags` extra)")
     with highlevel.AnyReader([path]) as reader:

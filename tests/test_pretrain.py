@@ -3,6 +3,7 @@
 """Pretraining runs of a few steps on tiny streets: what is written, resuming, stopping, refusing."""
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -29,11 +30,22 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments(out: Path, cache: Path, *more: str, steps: int = 2) -> list[str]:
     tiny = {
-        "out": out, "data.cache_dir": cache, "data.seeds": "[0,2]", "data.val_seeds": "[9900,9901]", "data.sensors": "[beams16]",
-        "data.frames_per_street": 1, "data.input.voxel_size_m": 0.5, "data.augment.max_points": 3000, "trainer.threads": 1,
-        "trainer.max_steps": steps, "trainer.batch_size": 2, "trainer.num_workers": 0, "trainer.accelerator": "cpu",
-        "trainer.log_every": 1, "trainer.final_eval": "false",
-    }  # fmt: skip
+        "out": out,
+        "data.cache_dir": cache,
+        "data.seeds": "[0,2]",
+        "data.val_seeds": "[9900,9901]",
+        "data.sensors": "[beams16]",
+        "data.frames_per_street": 1,
+        "data.input.voxel_size_m": 0.5,
+        "data.augment.max_points": 3000,
+        "trainer.threads": 1,
+        "trainer.max_steps": steps,
+        "trainer.batch_size": 2,
+        "trainer.num_workers": 0,
+        "trainer.accelerator": "cpu",
+        "trainer.log_every": 1,
+        "trainer.final_eval": "false",
+    }
     return [word for key, value in tiny.items() for word in (f"--{key}", str(value))] + list(more)
 
 
@@ -51,16 +63,31 @@ def rows(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_two_steps_leave_a_loadable_scored_checkpoint(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_steps_leave_a_loadable_scored_checkpoint(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
-    more = ("--trainer.final_eval", "true", "--trainer.final_eval_limit", "1", "--trainer.val_every", "1", "--trainer.val_limit", "1")
+    more = (
+        "--trainer.final_eval",
+        "true",
+        "--trainer.final_eval_limit",
+        "1",
+        "--trainer.val_every",
+        "1",
+        "--trainer.val_limit",
+        "1",
+    )
     assert command.main(arguments(out, cache, *more)) == 0
     assert {path.name for path in out.iterdir()} == {
         "config.yaml", "metrics.csv", "last.safetensors", "best.safetensors", "state.ckpt", "evaluation.json",
     }  # fmt: skip
     header = read_header(out / "last.safetensors")
     assert header.architecture == "student-nano" and header.scheme.name == "street" and header.input.voxel_size_m == 0.5
-    assert header.training["steps"] == 2 and header.training["seed"] == 42 and "synthetic streets" in header.training["data"]
+    assert (
+        header.training["steps"] == 2
+        and header.training["seed"] == 42
+        and "synthetic streets" in header.training["data"]
+    )
     assert header.training["command"].startswith("srkd pretrain --out")
     assert 0 <= header.metrics["miou"] <= 1 and header.metrics["protocol"] == "single"
     table = rows(out)
@@ -112,20 +139,21 @@ def test_starting_from_given_weights(tmp_path: Path, cache: Path) -> None:
     assert "init_sha256" in read_header(second / "last.safetensors").training
     one, other = weights(first / "last.safetensors"), weights(second / "last.safetensors")
     torch.testing.assert_close(one["head.weight"], other["head.weight"])
+    other_network = ("--model.name", "teacher-nano", "--model.init", str(first / "last.safetensors"))
     with pytest.raises(CheckpointError, match="teacher-nano"):
-        command.main(
-            arguments(tmp_path / "third", cache, "--model.name", "teacher-nano", "--model.init", str(first / "last.safetensors"))
-        )
+        command.main(arguments(tmp_path / "third", cache, *other_network))
 
 
-def test_sigterm_saves_and_ends_well(tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize(("workers", "to_all"), [(0, False), (1, False), (1, True)])
+def test_sigterm_saves_and_ends_well(tmp_path: Path, cache: Path, workers: int, to_all: bool) -> None:
     out = tmp_path / "run"
-    run = [sys.executable, "-m", "srkd_train", "pretrain", *arguments(out, cache, steps=10_000)]
-    child = subprocess.Popen(run, stderr=subprocess.PIPE, text=True)
+    words = arguments(out, cache, "--trainer.num_workers", str(workers), steps=10_000)
+    run = [sys.executable, "-m", "srkd_train", "pretrain", *words]
+    child = subprocess.Popen(run, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
     while len(rows(out) if (out / "metrics.csv").exists() else []) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    child.send_signal(signal.SIGTERM)
+    os.killpg(child.pid, signal.SIGTERM) if to_all else child.send_signal(signal.SIGTERM)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 0, errors
     steps = read_header(out / "last.safetensors").training["steps"]

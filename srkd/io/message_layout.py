@@ -99,7 +99,7 @@ def plan_layout(fields: tuple[tuple[str, int, int, int], ...], point_step: int, 
     if missing := [axis for axis in "xyz" if axis not in columns]:
         raise CloudError(f"fields {' '.join(columns)[:200] or '(none)'}: no {' '.join(missing)}; x, y and z are needed")
     offsets = [columns[axis][0] for axis in "xyz"]
-    floats = all(columns[axis][1] == np.dtype(order + "f4") for axis in "xyz")
+    floats = all(columns[axis][1:] == (np.dtype(order + "f4"), 1) for axis in "xyz")
     return Layout(columns, floats and offsets[1] == offsets[0] + 4 and offsets[2] == offsets[0] + 8)
 
 
@@ -134,20 +134,14 @@ class MessageReader:
         if not self.data.c_contiguous:
             raise CloudError("data: not contiguous, expected bytes, array('B') or a contiguous buffer")
 
-    def view(self, offset: int, dtype: np.dtype[Any], count: int = 1) -> npt.NDArray[Any]:
-        """Read-only (height, width) view, or (height, width, count) of a field of several values."""
-        shape: tuple[int, ...] = (self.height, self.width)
-        strides: tuple[int, ...] = (self.row_step, self.point_step)
-        if count > 1:
-            shape, strides = (*shape, count), (*strides, dtype.itemsize)
-        if self.height * self.width == 0:
-            return np.empty(shape, dtype)
-        array_view: npt.NDArray[Any] = np.ndarray(shape, dtype, self.data, offset, strides)
-        array_view.flags.writeable = False
-        return array_view
-
     def __len__(self) -> int:
         return self.height * self.width
+
+    def view(self, offset: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """The values at an offset of every point, (height, width) or empty, without a copy."""
+        if not len(self):
+            return np.empty((0, 0), dtype)
+        return np.ndarray((self.height, self.width), dtype, self.data, offset, (self.row_step, self.point_step))
 
     def has(self, *names: str) -> bool:
         """Whether all fields of these names are there."""
@@ -162,7 +156,7 @@ class MessageReader:
 
     def xyz(self) -> npt.NDArray[np.float32]:
         """Coordinates as a new (N, 3) array, whatever their type in the message."""
-        if not self.layout.xyz_packed or not self.height * self.width:
+        if not self.layout.xyz_packed:
             return np.stack([as_float(self.column(axis)) for axis in "xyz"], axis=1)
         offset, dtype, _ = self.layout.columns["x"]
         points = self.view(offset, np.dtype("V12")).copy()  # 12 bytes at a time: up to 3x faster

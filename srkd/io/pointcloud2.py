@@ -110,8 +110,10 @@ def select_points(message: PointCloud2Like, mask: npt.NDArray[np.bool_]) -> arra
         CloudError: the mask has another length, or as for `decode`.
     """
     reader = MessageReader(message)
-    if mask.shape != (reader.height * reader.width,) or mask.dtype != np.bool_:
-        raise CloudError(f"mask: {mask.dtype} {mask.shape}, expected bool ({reader.height * reader.width},)")
+    if mask.shape != (len(reader),) or mask.dtype != np.bool_:
+        raise CloudError(f"mask: {mask.dtype} {mask.shape}, expected bool ({len(reader)},)")
+    if not len(reader):
+        return array("B")
     points = reader.view(0, np.dtype(f"V{reader.point_step}")).reshape(-1)[mask]
     return array("B", points.tobytes())
 

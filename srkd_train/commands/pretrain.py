@@ -15,11 +15,22 @@ from srkd_train.pretraining import Outcome, pretrain
 from srkd_train.runs import RunFolder
 
 ABOUT = (
-    "Trains a network on labelled clouds: synthetic streets made on the fly, or SemanticKITTI. Ready configurations are in"
-    " config/pretrain. SIGTERM and Ctrl-C save the run and end it with exit code 0; --resume goes on."
+    "Trains a network on labelled clouds: synthetic streets made on the fly, or SemanticKITTI. Ready configurations are"
+    " in config/pretrain. SIGTERM and Ctrl-C save the run and end it with exit code 0; --resume goes on."
 )
-SWITCHES = {"resume": "Go on from OUT/state.ckpt with OUT/config.yaml; only trainer options that change no result may differ."}
-FREE = ("max_minutes", "num_workers", "threads", "accelerator", "save_minutes", "log_every", "final_eval", "final_eval_limit")
+SWITCHES = {
+    "resume": "Go on from OUT/state.ckpt with OUT/config.yaml; only trainer options that change no result may differ."
+}
+FREE = (
+    "max_minutes",
+    "num_workers",
+    "threads",
+    "accelerator",
+    "save_minutes",
+    "log_every",
+    "final_eval",
+    "final_eval_limit",
+)
 """Keys of the trainer that may differ when a run is resumed."""
 
 
@@ -27,7 +38,8 @@ def main(argv: list[str]) -> int:
     """`srkd pretrain --config FILE --out DIR [--section.key value ...] [--resume]`; the process exit code."""
     config = read_config(argv)
     outcome = pretrain(config, command=["srkd", "pretrain", *argv])
-    sys.stdout.write(report(outcome))
+    if outcome is not None:
+        sys.stdout.write(report(outcome))
     return 0
 
 
@@ -52,11 +64,15 @@ def report(outcome: Outcome) -> str:
     """What there is to say at the end of a run."""
     lines = [f"{outcome.steps} steps in {outcome.minutes:.1f} minutes, weights in {outcome.weights}"]
     if outcome.stopped is not None:
-        lines.append(f"Stopped early: {outcome.stopped}. Go on with: srkd pretrain --resume --out {outcome.weights.parent}")
+        lines.append(
+            f"Stopped early: {outcome.stopped}. Go on with: srkd pretrain --resume --out {outcome.weights.parent}"
+        )
     if outcome.score is not None:
         lines += ["", f"Score on {outcome.score_of}:", "", outcome.score.to_markdown()]
         target = outcome.weights.with_name("evaluation.json")
-        target.write_text(json.dumps({"clouds": outcome.score_of, **outcome.score.to_dict()}, indent=2), encoding="utf-8")
+        target.write_text(
+            json.dumps({"clouds": outcome.score_of, **outcome.score.to_dict()}, indent=2), encoding="utf-8"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -69,7 +85,10 @@ def _differences(before: RunConfig, after: RunConfig) -> list[tuple[str, Any, An
     for section in ("data", "model", "optim", "trainer"):
         old, new = getattr(before, section), getattr(after, section)
         for name in old.__dataclass_fields__:
-            free = section == "trainer" and name in FREE or (section, name) in (("data", "root"), ("data", "cache_dir"))
+            free = (section == "trainer" and name in FREE) or (section, name) in (
+                ("data", "root"),
+                ("data", "cache_dir"),
+            )
             if not free and getattr(old, name) != getattr(new, name):
                 found.append((f"{section}.{name}", getattr(old, name), getattr(new, name)))
     return found

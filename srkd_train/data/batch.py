@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""From samples to batches: voxelise, collate, plan. Runs in data-loader workers; a batch crosses over as few tensors."""
+"""From samples to batches: voxelise, collate, plan. Runs in data-loader workers; a batch crosses as few tensors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -85,13 +85,13 @@ def semantickitti_part(root: str, sequences: Sequence[str]) -> Part:
     return Part(SemanticKITTI(root, sequences=tuple(sequences)), f"SemanticKITTI sequences {' '.join(sequences)}")
 
 
-def street_part(
-    seeds: tuple[int, int], sensors: Sequence[str] | None, frames: int, *, cache: Path | None
-) -> Part:
+def street_part(seeds: tuple[int, int], sensors: Sequence[str] | None, frames: int, *, cache: Path | None) -> Part:
     """Synthetic streets of the seeds from the first to before the last; every sensor when none is named."""
     from srkd_train.data.street import SENSORS, StreetDataset
 
     names = tuple(SENSORS) if sensors is None else tuple(sensors)
     clouds = StreetDataset(range(*seeds), names, frames, cache_dir=cache)
-    described = f"synthetic streets, seeds {seeds[0]}-{seeds[1] - 1}, {', '.join(names)}, {frames} scans a street and sensor"
+    described = (
+        f"synthetic streets, seeds {seeds[0]}-{seeds[1] - 1}, {', '.join(names)}, {frames} scans a street and sensor"
+    )
     return Part(clouds, described, group=len(names) * frames)

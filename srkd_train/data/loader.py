@@ -19,7 +19,6 @@ from srkd_train.data.batch import Batch, collate, prepare
 from srkd_train.data.sample import Sample
 from srkd_train.data.transforms import Augment, select
 
-
 GROUPS_AT_ONCE = 16
 """Groups of clouds that an epoch mixes at a time."""
 
@@ -114,6 +113,26 @@ class TrainingBatches(Dataset[Batch]):
         return int(self._order[1][position])
 
 
+class Loader(DataLoader[Batch]):
+    """A data loader whose workers can be sent home before it is used up.
+
+    They ignore the signals that ask a run to save and stop, so the run has to end them itself; `close` does.
+    """
+
+    _live: Any = None
+
+    def __iter__(self) -> Any:
+        self._live = super().__iter__()
+        return self._live
+
+    def close(self) -> None:
+        """End the workers of the newest iteration; they finish the batch at hand."""
+        shut_down = getattr(self._live, "_shutdown_workers", None)
+        if shut_down is not None:
+            shut_down()
+        self._live = None
+
+
 class EvaluationBatches(Dataset[Batch]):
     """One batch per cloud, unaugmented, with every raw point; `indices` picks and orders the clouds."""
 
@@ -130,14 +149,14 @@ class EvaluationBatches(Dataset[Batch]):
         return collate([prepare(self.clouds[self.indices[position]], self.spec)], self.plan_spec)
 
 
-def training_loader(batches: TrainingBatches, *, steps: int, start: int, num_workers: int) -> DataLoader[Batch]:
+def training_loader(batches: TrainingBatches, *, steps: int, start: int, num_workers: int) -> Loader:
     """Loader of the batches `start` to `steps`."""
-    return DataLoader(batches, batch_size=None, sampler=StepSampler(steps, start=start), **_workers(num_workers))
+    return Loader(batches, batch_size=None, sampler=StepSampler(steps, start=start), **_workers(num_workers))
 
 
-def evaluation_loader(batches: EvaluationBatches, *, num_workers: int) -> DataLoader[Batch]:
+def evaluation_loader(batches: EvaluationBatches, *, num_workers: int) -> Loader:
     """Loader of all batches in order."""
-    return DataLoader(batches, batch_size=None, shuffle=False, **_workers(num_workers))
+    return Loader(batches, batch_size=None, shuffle=False, **_workers(num_workers))
 
 
 def epoch_order(length: int, group: int, rng: Generator) -> NDArray[np.int64]:
