@@ -85,7 +85,7 @@ class GeometryPlan:
 
     @property
     def num_clouds(self) -> int:
-        return int(self.tables["offsets/0"].shape[0]) - 1
+        return self.tables["offsets/0"].shape[0] - 1
 
     @property
     def device(self) -> torch.device:
@@ -93,7 +93,7 @@ class GeometryPlan:
 
     def num_rows(self, stage: int) -> int:
         """Number of voxels of a stage, all clouds together."""
-        return int(self.tables[f"coord/{stage}"].shape[0])
+        return self.tables[f"coord/{stage}"].shape[0]
 
     def coord(self, stage: int) -> Tensor:
         """(N, 3) int32 voxel coordinates in units of the stage's stride."""

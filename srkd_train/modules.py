@@ -12,6 +12,7 @@ from torch import Tensor
 
 from srkd.architectures import Network
 from srkd.cdsegnet import CDSegNet
+from srkd.errors import CloudError
 from srkd_train.config import OptimConfig
 from srkd_train.data.batch import Batch
 from srkd_train.losses import task
@@ -66,7 +67,16 @@ class Segmentation(lightning.LightningModule):
         torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss of one batch, and its terms detached: cross_entropy, lovasz and, with a noise branch, noise_mse."""
+        """Loss of one batch, and its terms detached: cross_entropy, lovasz and, with a noise branch, noise_mse.
+
+        Raises:
+            CloudError: the batch is a single voxel at the coarsest stage, of which batch norm has no variance.
+        """
+        if batch.plan.num_rows(batch.plan.num_stages - 1) < 2:
+            raise CloudError(
+                f"{' '.join(batch.names)}: {len(batch.label)} voxels are one voxel at the coarsest stage, too few to"
+                " train on: use larger crops, smaller voxels or more clouds a batch"
+            )
         if not isinstance(self.network, CDSegNet):
             logits = self.network(batch.features, batch.plan)
             cross_entropy, lovasz = task.segmentation(logits, batch.label)

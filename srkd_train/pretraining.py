@@ -32,6 +32,7 @@ from srkd_train.data.loader import (
     training_loader,
 )
 from srkd_train.evaluation import evaluate
+from srkd_train.memory import keep_freed_memory
 from srkd_train.metrics import Score
 from srkd_train.modules import Segmentation
 from srkd_train.progress import Progress
@@ -77,6 +78,8 @@ def pretrain(config: RunConfig, *, command: Sequence[str]) -> Outcome | None:
     if first_process:
         folder.check(resume=config.resume)
     _quieten()
+    if config.trainer.accelerator == "cpu" or not torch.cuda.is_available():
+        keep_freed_memory()
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     part = training_part(config.data)

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from real_data import real_data
 
 from srkd.checkpoint import load_checkpoint, read_header
-from srkd.errors import CheckpointError, ConfigError
+from srkd.errors import CheckpointError, CloudError, ConfigError
 from srkd_train.commands import pretrain as command
 from srkd_train.config import RunConfig
 from srkd_train.options import parse, to_yaml
@@ -117,6 +118,25 @@ def test_workers_see_the_same_batches(tmp_path: Path, cache: Path) -> None:
     command.main(arguments(one, cache))
     command.main(arguments(other, cache, "--trainer.num_workers", "1"))
     assert same(one / "last.safetensors", other / "last.safetensors")
+
+
+def test_semantickitti_trains_and_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = real_data("semantickitti")
+    names = "[" + ",".join(f"'{path.name}'" for path in (root / "sequences").iterdir()) + "]"
+    words = ["--data.name", "semantickitti", "--data.root", str(root), "--data.sequences", names]
+    small = ["--data.input.voxel_size_m", "0.1", "--data.augment.max_points", "3000", "--trainer.max_steps", "1"]
+    rest = ["--trainer.batch_size", "1", "--trainer.num_workers", "0", "--trainer.threads", "1"]
+    out = tmp_path / "run"
+    words += ["--data.val_sequences", names, "--trainer.final_eval_limit", "1"]
+    assert command.main(["--out", str(out), *words, *small, *rest]) == 0
+    header = read_header(out / "last.safetensors")
+    assert header.scheme.name == "semantickitti" and header.scheme.num_classes == 19
+    assert "| parking |" in capsys.readouterr().out
+
+
+def test_a_batch_of_one_coarse_voxel_is_named(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(CloudError, match="larger crops"):
+        command.main(arguments(tmp_path / "run", cache, "--data.augment.max_points", "1", "--trainer.batch_size", "1"))
 
 
 @pytest.mark.parametrize("loss", ["gls", "sum"])

@@ -45,17 +45,8 @@ def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 def own_files() -> Iterator[Path]:
     """Text files of the project that carry a licence line."""
-    for name in (
-        "Makefile",
-        "setup.py",
-        "pyproject.toml",
-        "package.xml",
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-    ):
-        yield ROOT / name
-    yield ROOT / ".ci" / "run"
+    yield from (ROOT / name for name in ("Makefile", "setup.py", "pyproject.toml", "package.xml", ".ci/run"))
+    yield from ROOT.glob("*.md")
     for folder in ("srkd", "srkd_train", "srkd_ros", "config", "tests"):
         for pattern in ("*.py", "*.xml", "*.yaml", "*.md"):
             yield from (path for path in (ROOT / folder).rglob(pattern) if ".hypothesis" not in path.parts)

@@ -44,7 +44,7 @@ class GridPooling(nn.Module):
     def forward(self, features: Tensor, plan: GeometryPlan, stage: int, coarser: int) -> Tensor:
         """(N_stage, in) -> (N_coarser, out)."""
         projected = self.proj(features)
-        pooled = segment_max(projected, plan.parent(stage, coarser), plan.tables[f"coord/{coarser}"].shape[0], self.backend)
+        pooled = segment_max(projected, plan.parent(stage, coarser), plan.num_rows(coarser), self.backend)
         return gelu(self.norm(pooled))
 
 

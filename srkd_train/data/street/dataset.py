@@ -77,7 +77,7 @@ class StreetDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
             raise IndexError(f"index is {index}, but there are {len(self)} scans")
-        street, rest = divmod(index, len(self.sensors) * self.frames_per_street)
+        street, rest = divmod(int(index), len(self.sensors) * self.frames_per_street)
         sensor, frame = divmod(rest, self.frames_per_street)
         seed, lidar, frame = self.seeds[street], self.sensors[sensor], frame * self.frame_step
         if self.cache_dir is None:
