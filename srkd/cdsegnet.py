@@ -202,7 +202,7 @@ class CDSegNet(nn.Module):
         return noise.to(features.device)
 
     def _embed(self, time: Tensor) -> Tensor:
-        embedded = time_embedding(time, self.config.noise_unet.time_channels)
+        embedded = time_embedding(time, self.config.noise_unet.time_channels).to(self.time1.weight.dtype)
         out: Tensor = silu(self.time2(silu(self.time1(embedded))))
         return out
 

@@ -18,8 +18,8 @@ def neighbour_table(coord: Tensor, batch: Tensor, kernel: int) -> Tensor:
     only the columns before the centre are searched.
 
     Args:
-        coord: (N, 3) integer voxel coordinates >= 0, at most 2**16 an axis.
-        batch: (N,) cloud of each voxel.
+        coord: (N, 3) integer voxel coordinates >= 0, below 2**16 an axis.
+        batch: (N,) cloud of each voxel; no voxel occurs twice in a cloud.
         kernel: odd edge length of the kernel in voxels.
 
     Returns:
@@ -34,10 +34,10 @@ def neighbour_table(coord: Tensor, batch: Tensor, kernel: int) -> Tensor:
     key = ((batch.to(torch.int64) * size[0] + spatial[:, 0]) * size[1] + spatial[:, 1]) * size[2] + spatial[:, 2]
     key, row = torch.sort(key)
     # Windows of one column: the keys from a place on, and their rows; past the end nothing matches.
-    keys = torch.nn.functional.pad(key, (0, kernel), value=torch.iinfo(torch.int64).max // 2).unfold(0, kernel, 1)
+    keys = torch.cat([key, key.new_full((kernel,), torch.iinfo(torch.int64).max)]).unfold(0, kernel, 1)
     rows = torch.nn.functional.pad(row.to(torch.int32), (0, kernel), value=count).unfold(0, kernel, 1)
 
-    first_half = torch.empty((count, half + reach + 2), dtype=torch.int32, device=device)
+    first_half = torch.empty((count, half + reach + 1), dtype=torch.int32, device=device)
     at = 0
     for dx in range(-reach, 1):
         for dy in range(-reach, reach + 1 if dx else 1):

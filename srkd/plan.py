@@ -152,7 +152,8 @@ class GeometryPlan:
         if self.device == torch.device(device):
             return self
         buffer, layout = self._pack()
-        return _unpack(buffer.to(device, non_blocking=True), layout, self.orders)
+        # Towards the CPU a copy that does not block could be read before it is there.
+        return _unpack(buffer.to(device, non_blocking=buffer.device.type == "cpu"), layout, self.orders)
 
     def _find(self, name: str, part: str) -> Tensor:
         if name not in self.tables:

@@ -15,6 +15,10 @@ from srkd.neighbours import neighbour_table
 from srkd.plan import GeometryPlan, PlanSpec
 
 
+MAX_CLOUDS = 2**14
+"""More would not fit into one int64 beside three axes."""
+
+
 def build_plan(
     grid_coord: Tensor,
     ends: Sequence[int],
@@ -37,12 +41,15 @@ def build_plan(
         num_streams: how many networks' branches draw orders of their own.
 
     Raises:
-        CloudError: a coordinate below 0, beyond ``2**16`` or beyond ``2**depth``, no voxel at all, or offsets that do not fit.
+        CloudError: a coordinate below 0 or that ``depth`` (at most 16) bits do not hold, a voxel that occurs twice in a cloud,
+            no voxel at all, ends that do not fit, or too many clouds.
     """
     count = grid_coord.shape[0]
     starts = [0, *ends]
     if count == 0 or starts[-1] != count or any(a > b for a, b in zip(starts, starts[1:], strict=False)):
         raise CloudError(f"cloud ends {list(ends)} do not cut {count} voxels into clouds: give increasing ends up to {count} > 0")
+    if len(ends) > MAX_CLOUDS:
+        raise CloudError(f"{len(ends)} clouds in one plan, at most {MAX_CLOUDS} fit its codes: use smaller batches")
     device = grid_coord.device
     coord = grid_coord.to(torch.int64)
     depths = _depths(coord, starts, depth)
@@ -52,8 +59,12 @@ def build_plan(
     tables: dict[str, Tensor] = {}
     z = z_code(coord)
     rank = (batch << (3 * MAX_DEPTH)) | z
-    if not bool((rank[1:] >= rank[:-1]).all()):
-        order = torch.argsort(rank, stable=True)
+    if not bool((rank[1:] > rank[:-1]).all()):
+        rank, order = torch.sort(rank)
+        twice = (rank[1:] == rank[:-1]).nonzero()
+        if len(twice):
+            place = coord[order[twice[0, 0]]].tolist()
+            raise CloudError(f"voxel {place} occurs more than once in a cloud: give each occupied voxel once")
         tables["order"] = order
         tables["row"] = _inverse(order)
         coord, z = coord[order], z[order]
@@ -87,6 +98,8 @@ def build_plan(
 
 def _depths(coord: Tensor, starts: list[int], depth: int | None) -> list[int]:
     """Curve bits of each cloud; the edge where coordinates are checked."""
+    if depth is not None and not 0 <= depth <= MAX_DEPTH:
+        raise CloudError(f"curve depth is {depth}, expected 0 to {MAX_DEPTH} bits an axis")
     low = int(coord.min())
     if low < 0:
         raise CloudError(f"voxel coordinate {low} is negative: subtract each cloud's minimum")
@@ -95,7 +108,7 @@ def _depths(coord: Tensor, starts: list[int], depth: int | None) -> list[int]:
         largest = int(coord[start:end].max()) if end > start else 0
         needed = largest.bit_length()
         if needed > MAX_DEPTH or (depth is not None and needed > depth):
-            limit = MAX_DEPTH if depth is None else min(depth, MAX_DEPTH)
+            limit = MAX_DEPTH if depth is None else depth
             raise CloudError(
                 f"voxel coordinate {largest} needs {needed} bits, the limit is {limit}: crop the cloud or use larger voxels"
             )

@@ -43,18 +43,20 @@ def voxelize(
         pick: draws the point that stands for a voxel (training); by default the first one in input order.
 
     Raises:
-        CloudError: no point, or an extent of more than 2**16 voxels, or a point below the given origin.
+        CloudError: no point, an extent of more than 2**16 voxels, a point below the given origin or not finite.
     """
     if xyz.shape[0] == 0:
         raise CloudError("no point to voxelize: filter out empty clouds before")
-    cell = torch.floor(xyz.to(torch.float64) / voxel_size_m).to(torch.int64)
-    grid = cell - (cell.amin(dim=0) if origin is None else origin.to(cell))
-    low, high = int(grid.min()), int(grid.max())
-    if low < 0 or high >= 2**MAX_DEPTH:
+    # Floating point up to the check: what is not finite or huge must not wrap around.
+    cell = torch.floor(xyz.to(torch.float64) / voxel_size_m)
+    place = cell - (cell.amin(dim=0) if origin is None else origin.to(cell))
+    low, high = float(place.min()), float(place.max())
+    if not (low >= 0 and high < 2**MAX_DEPTH):
         raise CloudError(
-            f"the cloud spans voxels {low} to {high} of {voxel_size_m} m, the lattice holds 0 to {2**MAX_DEPTH - 1}:"
-            " set a smaller range or larger voxels"
+            f"the cloud spans voxels {low:.15g} to {high:.15g} of {voxel_size_m} m, the lattice holds 0 to"
+            f" {2**MAX_DEPTH - 1}: set a smaller range or larger voxels"
         )
+    grid = place.to(torch.int64)
     code, by_code = torch.sort(z_code(grid), stable=True)
     opens = torch.ones_like(code, dtype=torch.bool)
     opens[1:] = code[1:] != code[:-1]

@@ -26,8 +26,7 @@ class Level:
     def __init__(self, cells: Sequence[tuple[int, ...]], members: Sequence[tuple[int, ...]], shift: int, depth: int) -> None:
         self.cells = list(dict.fromkeys(cells))
         self.row = {cell: row for row, cell in enumerate(self.cells)}
-        self.of_member = [self.row[cell] for cell in cells]
-        member = {cell: fine for cell, fine in zip(cells, members, strict=True)}
+        member = dict(zip(cells, members, strict=True))
         self.walks = [
             sorted(range(len(self.cells)), key=lambda row: naive_code(member[self.cells[row]], curve, depth) >> 3 * shift)
             for curve in CURVES

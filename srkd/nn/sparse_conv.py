@@ -73,7 +73,7 @@ def subm_conv(features: Tensor, weight: Tensor, plan: GeometryPlan, stage: int) 
         stage: which rows.
 
     Returns:
-        (N, out) in the features' dtype (under autocast: fp32 on a CPU, the autocast dtype elsewhere).
+        (N, out): on a CPU in the weight's dtype, under autocast too; elsewhere in the features' or the autocast dtype.
     """
     kernel = weight.shape[1]
     if torch.compiler.is_compiling() or features.device.type == "meta":
@@ -81,8 +81,8 @@ def subm_conv(features: Tensor, weight: Tensor, plan: GeometryPlan, stage: int) 
     if features.device.type == "cpu":
         with torch.autocast("cpu", enabled=False):
             if features.shape[1] <= _NARROW:
-                return _Convolution.apply(features.float(), weight, plan.neighbours(stage, kernel), None)
-            return _Convolution.apply(features.float(), weight, None, plan.pairs(stage, kernel))
+                return _Convolution.apply(features.to(weight.dtype), weight, plan.neighbours(stage, kernel), None)
+            return _Convolution.apply(features.to(weight.dtype), weight, None, plan.pairs(stage, kernel))
     if torch.is_autocast_enabled(features.device.type):
         dtype = torch.get_autocast_dtype(features.device.type)
         features, weight = features.to(dtype), weight.to(dtype)
