@@ -133,6 +133,8 @@ def config_from_dict(data: Mapping[str, Any]) -> PTv3Config | CDSegNetConfig:
         CheckpointError: unknown or missing keys, or contradictory values.
     """
     try:
+        if type(data["num_classes"]) is not int:
+            raise TypeError(f"num_classes is {data['num_classes']!r}, want a whole number")
         if "noise_unet" in data:
             _refuse_unknown(data, CDSegNetConfig)
             return CDSegNetConfig(
@@ -140,7 +142,7 @@ def config_from_dict(data: Mapping[str, Any]) -> PTv3Config | CDSegNetConfig:
             )
         _refuse_unknown(data, PTv3Config)
         return PTv3Config(_unet(data["unet"]), data["num_classes"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"network configuration is not understood ({error}): convert the weights again") from error
 
 

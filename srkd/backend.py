@@ -44,7 +44,7 @@ class Backend:
                 continue
             if name not in ACCELERATORS:
                 raise ConfigError(f"backend {name!r} is unknown: use torch, {', '.join(ACCELERATORS)}, or several joined by +")
-            if find_spec(name.replace("-", "_").replace("flash_attn", "flash_attn")) is None:
+            if find_spec(name.replace("-", "_")) is None:
                 raise ConfigError(f"backend {name!r} is not installed: install it, or use backend torch (equal results)")
             backend = replace(backend, **{ACCELERATORS[name]: name})
         return backend

@@ -57,7 +57,7 @@ class CDSegNet(nn.Module):
             noise.enc_channels[-1],
             config.unet.enc_heads[-1],
             config.unet.mlp_ratio,
-            drop_rates(noise.drop_path, sum(noise.enc_depths))[2],
+            drop_rates(noise.drop_path, max(3, sum(noise.enc_depths)))[2],
         )
         self.register_buffer("signal_level", config.diffusion.signal_level(), persistent=False)
 

@@ -76,16 +76,19 @@ def save_checkpoint(
         The header as written.
 
     Raises:
-        CheckpointError: the folder cannot be written, or header and network disagree.
+        CheckpointError: the folder cannot be written, header and network disagree, the header is not plain JSON, or a weight
+            is too large for ``dtype``.
     """
     target = Path(path)
-    state = {}
-    for name, tensor in network.state_dict().items():
-        stored = tensor.detach().to("cpu")
-        state[name] = stored.to(dtype).contiguous() if dtype and stored.is_floating_point() else stored.contiguous()
+    state = {name: _stored(name, tensor, dtype) for name, tensor in network.state_dict().items()}
     header = replace(header, config=config_to_dict(network.config), weights_sha256=_digest(state))
     _check_counts(header, target.name)
-    text = json.dumps(_to_json(header), allow_nan=False)
+    try:
+        text = json.dumps(_to_json(header), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{target.name}: the header is not plain JSON ({error}): leave such facts out") from error
+    if len(text) > _MAX_HEADER_BYTES:
+        raise CheckpointError(f"{target.name}: a header of {len(text)} bytes, at most {_MAX_HEADER_BYTES} are read: shorten it")
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         os.close(handle)
@@ -95,8 +98,9 @@ def save_checkpoint(
             os.replace(temporary, target)
         finally:
             Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{target} cannot be written ({error.strerror or error}): choose another folder") from error
+    except (OSError, safetensors.SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{target} cannot be written ({reason}): choose another folder") from error
     return header
 
 
@@ -189,7 +193,7 @@ def _header(file: Any, path: str | os.PathLike[str]) -> Header:
         _check_counts(header, path)
     except CheckpointError:
         raise
-    except (SrkdError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (SrkdError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise CheckpointError(f"{path} has a header that is not understood ({error}): convert it again") from error
     return header
 
@@ -221,7 +225,10 @@ def _from_json(data: Any) -> Header:
 
 
 def _check_counts(header: Header, where: object) -> None:
-    config = config_from_dict(header.config)
+    try:
+        config = config_from_dict(header.config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{where}: {error}") from error
     classes, inputs = header.scheme.num_classes, len(header.input.features)
     if config.num_classes != classes:
         raise CheckpointError(
@@ -233,6 +240,16 @@ def _check_counts(header: Header, where: object) -> None:
             f"{where}: the network takes {config.unet.in_channels} features, the input spec gives {inputs}: use the spec that"
             " the weights were trained on"
         )
+
+
+def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    plain = tensor.detach().to("cpu")
+    if dtype is None or not plain.is_floating_point():
+        return plain.contiguous()
+    stored = plain.to(dtype)
+    if bool((stored.isinf() & ~plain.isinf()).any()):
+        raise CheckpointError(f"{name} reaches {float(plain.abs().max()):g}, too large for {dtype}: store float32")
+    return stored.contiguous()
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:

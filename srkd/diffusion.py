@@ -11,6 +11,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from srkd.errors import ConfigError
+
+_MAX_STEPS = 100_000
+
 
 @dataclass(frozen=True)
 class DiffusionConfig:
@@ -20,6 +24,14 @@ class DiffusionConfig:
     schedule: Literal["linear", "cosine"] = "linear"
     beta_start: float = 0.001
     beta_end: float = 0.005
+
+    def __post_init__(self) -> None:
+        if type(self.steps) is not int or not 2 <= self.steps <= _MAX_STEPS:
+            raise ValueError(f"diffusion steps are {self.steps!r}: want a whole number from 2 to {_MAX_STEPS}")
+        if self.schedule not in ("linear", "cosine"):
+            raise ValueError(f"diffusion schedule is {self.schedule!r}: want linear or cosine")
+        if not 0 < self.beta_start <= self.beta_end < 1:
+            raise ValueError(f"diffusion betas are {self.beta_start} to {self.beta_end}: want them rising inside (0, 1)")
 
     def signal_level(self) -> Tensor:
         """(steps,) float32: the share alpha-bar_t of the signal's variance left after step t.
@@ -67,8 +79,14 @@ def inference_times(steps: int, count: int) -> list[int]:
     """Time steps of multi-step inference, from the last one down.
 
     As the public code has them: ``linspace(-1, steps - 1, count + 1)`` rounded down and reversed, up to the first that is not
-    above 0. So ``count`` steps are ``count + 1`` evaluations, the last of them at time -1.
+    above 0. So ``count`` steps are ``count + 1`` evaluations, the last of them at time -1 (with ``count == steps`` they are
+    ``count``, the last at time 0).
+
+    Raises:
+        ConfigError: ``count`` is not from 1 to ``steps``.
     """
+    if not 1 <= count <= steps:
+        raise ConfigError(f"{count} inference steps of a noise process of {steps}: give 1 to {steps}")
     times: list[int] = []
     for index in reversed(range(count + 1)):
         times.append(math.floor(-1 + index * steps / count))

@@ -22,16 +22,18 @@ def match_intensity(cloud: Cloud, spec: InputSpec) -> tuple[Cloud, str | None]:
     Args:
         cloud: as read.
         spec: what the network wants: ``divide_255`` means raw values of 0 to 255, ``as_is`` of 0 to 1; for ``tanh`` (raw
-            counts) nothing is changed.
+            counts) nothing is changed. Where a cloud has none, zeros.
 
     Returns:
         The cloud, and one line that says what was changed, or None.
     """
-    if "intensity" not in spec.features or spec.intensity == "tanh":
+    if "intensity" not in spec.features:
         return cloud, None
     if cloud.intensity is None:
         zeros = np.zeros(len(cloud), np.float32)
         return replace(cloud, intensity=zeros), "no intensity: taken as 0, expect poorer labels"
+    if spec.intensity == "tanh":
+        return cloud, None
     finite = cloud.intensity[np.isfinite(cloud.intensity)]
     largest = float(finite.max()) if len(finite) else 0.0
     if spec.intensity == "as_is" and largest > _UNIT_LIMIT:

@@ -50,7 +50,7 @@ class Matched:
     missing: tuple[str, ...]
     """Tensors of the network that the file does not have."""
     unexpected: tuple[str, ...]
-    """Tensors of the file (its names) that the network does not have."""
+    """Tensors of the file (its names) that the network does not have, or has from another name of the file already."""
     misshapen: tuple[str, ...]
     """``name: file shape, network shape`` of tensors whose shapes differ."""
 
@@ -116,7 +116,7 @@ def match_public(public: Mapping[str, Tensor], network_state: Mapping[str, Tenso
     unexpected, misshapen = [], []
     for theirs, tensor in public.items():
         ours = from_public_name(theirs)
-        if ours not in network_state:
+        if ours not in network_state or ours in state:
             unexpected.append(theirs)
         elif tensor.shape != network_state[ours].shape:
             misshapen.append(f"{theirs}: {tuple(tensor.shape)} in the file, {tuple(network_state[ours].shape)} wanted")

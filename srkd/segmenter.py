@@ -35,7 +35,7 @@ class Labels:
     """What was seen at each input point, in input order."""
 
     class_id: npt.NDArray[np.uint8]
-    """(N,) class, 255 where a point is not finite, out of range or a no-return."""
+    """(N,) class, 255 where a point is not finite, out of range or a no-return, or where the network's numbers overflowed."""
     probability: npt.NDArray[np.float32]
     """(N,) probability of that class, 0 where there is none."""
     entropy: npt.NDArray[np.float32]
@@ -102,7 +102,7 @@ class Segmenter:
         """Labels every point of a cloud.
 
         Args:
-            points: a cloud, or (N, 3 or more) numbers x y z [intensity].
+            points: a cloud, or (N, 3 or more) numbers x y z [intensity]. Other features that are not finite count as 0.
 
         Raises:
             CloudError: wrong shape or dtype, or the cloud lacks what the network needs (e.g. intensity).
@@ -133,8 +133,11 @@ class Segmenter:
                 probability = log_probability.exp()
                 entropy = -(probability * log_probability).sum(dim=1) / math.log(max(2, logits.shape[1]))
                 best, class_id = probability.max(dim=1)
+                broken = best.isnan()
                 for target, value in (
-                    (labels.class_id, class_id.to(torch.uint8)), (labels.probability, best), (labels.entropy, entropy)
+                    (labels.class_id, class_id.to(torch.uint8).masked_fill(broken, IGNORE)),
+                    (labels.probability, best.masked_fill(broken, 0.0)),
+                    (labels.entropy, entropy),
                 ):
                     target[index] = value.index_select(0, voxels.inverse).cpu().numpy()
         self.last_frame = FrameStats(clock.stage_ms, len(cloud), len(index), int(logits.shape[0]))
@@ -159,6 +162,10 @@ def resolve_device(device: torch.device | str) -> torch.device:
         raise ConfigError(f"device {device!r} is unknown: use auto, cpu, cuda or cuda:N") from error
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device {str(device)!r} is not there ({torch.cuda.device_count()} CUDA devices): use auto or cpu")
+    try:
+        torch.zeros(1, device=resolved).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"device {str(device)!r} cannot be used here: use auto or cpu") from error
     return resolved
 
 

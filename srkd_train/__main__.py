@@ -60,6 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        sys.stderr.write(f"srkd {verb}: error: {error}\n")
+        return 1
 
 
 def _help() -> str:

@@ -30,9 +30,13 @@ def label_suffix(scheme: LabelScheme) -> str:
 
 def label_path(folder: str | os.PathLike[str], cloud: str | os.PathLike[str], scheme: LabelScheme) -> Path:
     """Where the labels of a cloud file go in a folder: its name less the suffix, and the scheme's `label_suffix`."""
+    return Path(folder) / f"{cloud_stem(cloud)}{label_suffix(scheme)}"
+
+
+def cloud_stem(cloud: str | os.PathLike[str]) -> str:
+    """The name of a cloud file less its suffix, nuScenes' double one whole."""
     name = Path(cloud).name
-    stem = name[: -len(".pcd.bin")] if name.endswith(".pcd.bin") else Path(name).stem
-    return Path(folder) / f"{stem}{label_suffix(scheme)}"
+    return name[: -len(".pcd.bin")] if name.endswith(".pcd.bin") else Path(name).stem
 
 
 def write_labels(path: str | os.PathLike[str], class_id: npt.NDArray[np.uint8], scheme: LabelScheme) -> None:

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from srkd.curves import CURVES
+from srkd.curves import CURVES, MAX_DEPTH
 from srkd.nn.attention import select_patches
 from srkd.nn.block import Block
 from srkd.nn.pooling import BATCH_NORM, GridPooling, GridUnpooling
@@ -17,6 +18,8 @@ from srkd.nn.sparse_conv import SubmConv3d
 from srkd.plan import GeometryPlan, PlanSpec
 
 STEM_KERNEL = 5
+_MAX_SIZE, _MAX_DEPTH = 1 << 16, 64
+"""Beyond any sane network; a configuration may come from a file that nobody vouches for."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,21 @@ class UNetConfig:
         wrong += [n for n in ("dec_channels", "dec_depths", "dec_heads") if len(getattr(self, n)) != stages - 1]
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: want {stages} encoder and {stages - 1} decoder entries for stages {self.stages}")
+        widths, heads = (*self.enc_channels, *self.dec_channels), (*self.enc_heads, *self.dec_heads)
+        _check_whole("stages", self.stages, 0, MAX_DEPTH)
+        _check_whole("depths", (*self.enc_depths, *self.dec_depths), 0, _MAX_DEPTH)
+        _check_whole("channels", (self.in_channels, *widths), 1, _MAX_SIZE)
+        _check_whole("heads", heads, 1, _MAX_SIZE)
+        _check_whole("patch_size and mlp_ratio", (self.patch_size, self.mlp_ratio), 1, _MAX_SIZE)
+        _check_whole("time_channels", (self.time_channels,), 0, _MAX_SIZE)
+        if stages < 2 or self.stages[0] != 0 or any(a >= b for a, b in zip(self.stages, self.stages[1:], strict=False)):
+            raise ValueError(f"stages are {self.stages}: want two or more, rising from 0")
+        if any(width % count for width, count in zip(widths, heads, strict=True)):
+            raise ValueError(f"heads {heads} do not divide channels {widths}")
+        if self.time_channels % 2 or self.time_channels == 2:
+            raise ValueError(f"time_channels is {self.time_channels}: want 0, or an even width of 4 or more")
+        if not 0 <= self.drop_path < 1 or not math.isfinite(self.skip_scale):
+            raise ValueError(f"drop_path is {self.drop_path}, skip_scale {self.skip_scale}: want a rate in [0, 1), a number")
 
     def plan_spec(self) -> PlanSpec:
         """The plan tables that this U reads when orders are fixed."""
@@ -57,6 +75,11 @@ class UNetConfig:
             for curve in CURVES[:depth]
         }
         return PlanSpec(self.stages[-1] + 1, frozenset(kernels), frozenset(patches))
+
+
+def _check_whole(what: str, values: tuple[int, ...], low: int, high: int) -> None:
+    if not all(type(value) is int and low <= value <= high for value in values):
+        raise ValueError(f"{what} are {values}: want whole numbers from {low} to {high}")
 
 
 def drop_rates(last: float, blocks: int) -> list[float]:

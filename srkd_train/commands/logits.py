@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,15 @@ from srkd.cdsegnet import CDSegNet
 from srkd.checkpoint import load_checkpoint
 from srkd.errors import CloudError
 from srkd.io.atomic import write_atomic
-from srkd.plan_build import build_plan
-from srkd.segmenter import resolve_device
+from srkd.plan_build import MAX_CLOUDS, build_plan
+from srkd.segmenter import PRECISIONS, resolve_device
 from srkd_train.cli import add_runtime_arguments, checkpoint_path, make_parser
 
 Array = npt.NDArray[Any]
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, AttributeError, TypeError, KeyError, RuntimeError, MemoryError,
+)
+"""What numpy and zipfile raise over a file that is something else, cut off, damaged or absurd."""
 
 
 def main(argv: list[str]) -> int:
@@ -47,7 +52,7 @@ def main(argv: list[str]) -> int:
     ends = np.searchsorted(batch, np.arange(int(batch[-1]) + 1), side="right").tolist()
     depth = int(voxels["depth"]) if "depth" in voxels else None
     features = torch.from_numpy(voxels["feat"]).to(device)
-    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[args.precision]
+    dtype = PRECISIONS[args.precision]
     with torch.inference_mode(), torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
         plan = build_plan(grid, ends, network.plan_spec, depth=depth)
         if isinstance(network, CDSegNet) and "noise" in voxels:
@@ -72,7 +77,7 @@ def read_voxels(path: str, channels: int) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise CloudError(f"{path} is not a whole .npz file ({error}): write it with numpy.savez") from error
     for name in ("grid_coord", "feat", "batch"):
         if name not in arrays:
@@ -86,17 +91,21 @@ def read_voxels(path: str, channels: int) -> dict[str, Array]:
         if name not in arrays:
             continue
         array = arrays[name]
-        if name == "depth":
+        if name == "depth" and array.size == 1:
             array = arrays[name] = array.reshape(())
         if array.dtype.kind not in kinds or array.shape != shape:
             kind = "integers" if kinds == "iu" else "floats"
             raise CloudError(f"{path}: {name} is {array.dtype} {array.shape}, expected {kind} of shape {shape}")
     batch = arrays["batch"].astype(np.int64)
-    if count == 0 or int(batch[0]) < 0 or bool((np.diff(batch) < 0).any()):
-        raise CloudError(f"{path}: batch must hold cloud numbers >= 0 in ascending order, at least one: sort the voxels by cloud")
-    for name in ("feat", "noise"):
-        if name in arrays and not bool(np.isfinite(arrays[name]).all()):
-            raise CloudError(f"{path}: {name} holds values that are not finite: remove them")
-    floats = {name: arrays[name].astype(np.float32) for name in ("feat", "noise") if name in arrays}
+    if count == 0 or int(batch[0]) < 0 or int(batch[-1]) >= MAX_CLOUDS or bool((np.diff(batch) < 0).any()):
+        raise CloudError(
+            f"{path}: batch must hold cloud numbers from 0 to {MAX_CLOUDS - 1} in ascending order, at least one: sort the voxels"
+            " by cloud"
+        )
+    with np.errstate(over="ignore"):
+        floats = {name: arrays[name].astype(np.float32) for name in ("feat", "noise") if name in arrays}
+    for name, values in floats.items():
+        if not bool(np.isfinite(values).all()):
+            raise CloudError(f"{path}: {name} holds values that are not finite in float32: remove them")
     rest = {name: arrays[name] for name in ("depth",) if name in arrays}
     return {"grid_coord": arrays["grid_coord"].astype(np.int64), "batch": batch, **floats, **rest}

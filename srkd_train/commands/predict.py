@@ -15,8 +15,9 @@ from srkd.cloud import Cloud
 from srkd.errors import CloudError, SrkdError
 from srkd.intensity import match_intensity
 from srkd.io.files import find_clouds, read_cloud
-from srkd.io.label_files import label_path, write_labels
+from srkd.io.label_files import cloud_stem, label_path, write_labels
 from srkd.io.ply import write_colored_ply
+from srkd.labels import LabelScheme
 from srkd.segmenter import Labels, Segmenter
 from srkd_train.cli import EXIT_FAILED, EXIT_OK, add_runtime_arguments, checkpoint_path, make_parser
 from srkd_train.progress import Progress
@@ -54,24 +55,28 @@ def main(argv: list[str]) -> int:
     if scheme.name == "street":
         sys.stderr.write("note: these weights were trained on synthetic streets; on real clouds they are a demonstration\n")
     outputs = Outputs(Path(args.output), args.ply, args.picture)
+    refuse_overwriting(outputs, jobs, scheme)
     progress = Progress(len(jobs), "labelled")
     failures, points = 0, 0
-    notes: set[str] = set()
+    kinds: set[str] = set()
     for source, place in jobs:
         try:
             cloud = read_cloud(source)
             if not args.raw_intensity:
                 cloud, note = match_intensity(cloud, segmenter.header.input)
-                if note and note not in notes:
-                    notes.add(note)
+                kind = note.partition(":")[2] if note else ""
+                if note and kind not in kinds:
+                    kinds.add(kind)
                     progress.say(f"{source}: {note}")
             labels = segmenter(cloud)
             write_outputs(outputs, place, cloud, labels, segmenter)
             points += len(cloud)
+            outcome = f"{segmenter.last_frame.num_voxels} voxels"
         except (SrkdError, OSError) as error:
             failures += 1
+            outcome = "failed"
             progress.say(f"srkd predict: error: {error}")
-        progress.step(f"{source.name}: {segmenter.last_frame.num_voxels} voxels")
+        progress.step(f"{source.name}: {outcome}")
     progress.close()
     sys.stdout.write(f"{len(jobs) - failures} of {len(jobs)} clouds, {points} points labelled in {args.output}/\n")
     return EXIT_FAILED if failures else EXIT_OK
@@ -84,19 +89,36 @@ def plan_outputs(arguments: Sequence[str], folder: Path) -> list[tuple[Path, Pat
     their path below it.
 
     Raises:
-        CloudError: nothing there, or two clouds that would be written to one place.
+        CloudError: nothing there, or two clouds whose labels would be written to one place.
     """
-    places: dict[Path, Path] = {}
+    jobs: dict[Path, tuple[Path, Path]] = {}
     for argument in arguments:
         for source in find_clouds([argument]):
             if source.parent.name == "velodyne":
                 place = Path("sequences", source.parent.parent.name, "predictions", source.name)
             else:
                 place = source.relative_to(argument) if Path(argument).is_dir() else Path(source.name)
-            taken = places.setdefault(place, source)
+            stem = place.parent / cloud_stem(place)
+            taken, _ = jobs.setdefault(stem, (source, place))
             if taken != source:
-                raise CloudError(f"{taken} and {source} would both be written to {folder / place}: give their common folder")
-    return [(source, place) for place, source in places.items()]
+                raise CloudError(
+                    f"{taken} and {source} would both be written to {folder / stem}.*: give their common folder, or one at a time"
+                )
+    return list(jobs.values())
+
+
+def refuse_overwriting(outputs: Outputs, jobs: Sequence[tuple[Path, Path]], scheme: LabelScheme) -> None:
+    """Labels and pictures must not land on the clouds they come from.
+
+    Raises:
+        CloudError: an output would replace an input.
+    """
+    inputs = {source.resolve() for source, _ in jobs}
+    for source, place in jobs:
+        target = label_path(outputs.folder / place.parent, place.name, scheme)
+        for written in (target, target.with_suffix(".ply")) if outputs.ply else (target,):
+            if written.resolve() in inputs:
+                raise CloudError(f"labels of {source} would overwrite the cloud {written}: give another --output")
 
 
 def write_outputs(outputs: Outputs, place: Path, cloud: Cloud, labels: Labels, segmenter: Segmenter) -> None:
