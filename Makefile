@@ -48,7 +48,7 @@ help: ## List the verbs and the variables
 setup: $(VENV)/.installed ## Make the environment and install the packages in it (other verbs do it when needed)
 
 demo: setup ## Label a made street, and real frames where SRKD_DATA has them; pictures go to demo_out/
-	$(BIN)/srkd demo --out demo_out
+	$(BIN)/srkd demo --output demo_out
 
 # Run from tests/, so that no test and no process it starts finds the packages' source tree in its working directory.
 test: setup ## Test the installed packages

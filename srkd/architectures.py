@@ -138,12 +138,17 @@ def config_from_dict(data: Mapping[str, Any]) -> PTv3Config | CDSegNetConfig:
         if "noise_unet" in data:
             _refuse_unknown(data, CDSegNetConfig)
             return CDSegNetConfig(
-                _unet(data["unet"]), _unet(data["noise_unet"]), data["num_classes"], DiffusionConfig(**data["diffusion"])
+                _unet(data["unet"]),
+                _unet(data["noise_unet"]),
+                data["num_classes"],
+                DiffusionConfig(**data["diffusion"]),
             )
         _refuse_unknown(data, PTv3Config)
         return PTv3Config(_unet(data["unet"]), data["num_classes"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"network configuration is not understood ({error}): convert the weights again") from error
+        raise CheckpointError(
+            f"network configuration is not understood ({error}): convert the weights again"
+        ) from error
 
 
 def _refuse_unknown(data: Mapping[str, Any], kind: type) -> None:
@@ -153,4 +158,5 @@ def _refuse_unknown(data: Mapping[str, Any], kind: type) -> None:
 
 
 def _unet(data: Mapping[str, Any]) -> UNetConfig:
-    return UNetConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    return UNetConfig(**values)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from srkd.errors import ConfigError
 
 if TYPE_CHECKING:
     from srkd.plan import GeometryPlan
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 ACCELERATORS = {"spconv": "conv", "torch-scatter": "pool", "flash-attn": "attention"}
 """Package to the part of the networks it can take over."""
@@ -43,18 +45,22 @@ class Backend:
             if name in ("torch", "auto"):
                 continue
             if name not in ACCELERATORS:
-                raise ConfigError(f"backend {name!r} is unknown: use torch, {', '.join(ACCELERATORS)}, or several joined by +")
+                raise ConfigError(
+                    f"backend {name!r} is unknown: use torch, {', '.join(ACCELERATORS)}, or several joined by +"
+                )
             if find_spec(name.replace("-", "_")) is None:
-                raise ConfigError(f"backend {name!r} is not installed: install it, or use backend torch (equal results)")
+                raise ConfigError(
+                    f"backend {name!r} is not installed: install it, or use backend torch (equal results)"
+                )
             backend = replace(backend, **{ACCELERATORS[name]: name})
         return backend
 
 
-def use_backend(network: nn.Module, backend: Backend) -> nn.Module:
+def use_backend(network: NetworkT, backend: Backend) -> NetworkT:
     """Sets the backend of every layer that has one; returns the network."""
     for module in network.modules():
         if isinstance(getattr(module, "backend", None), Backend):
-            module.backend = backend
+            setattr(module, "backend", backend)  # noqa: B010 - nn.Module types its attributes as tensors and modules
     return network
 
 
@@ -66,7 +72,9 @@ def spconv_subm(features: Tensor, weight: Tensor, plan: GeometryPlan, stage: int
     import spconv.pytorch as spconv
 
     if features.device.type == "cpu" and torch.get_num_threads() > 1:
-        raise ConfigError("backend spconv on a CPU is wrong with more than one thread: set_num_threads(1) or backend torch")
+        raise ConfigError(
+            "backend spconv on a CPU is wrong with more than one thread: set_num_threads(1) or backend torch"
+        )
     name = f"spconv/{stage}"
     if name not in plan._memo:
         indices = torch.cat([plan.batch(stage).unsqueeze(1), plan.coord(stage)], dim=1).contiguous()

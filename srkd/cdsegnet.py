@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """CDSegNet (Qu et al., CVPR 2025): a segmentation U that looks, at its bottleneck, at a small denoising U.
 
-The public code calls the segmentation branch ``n`` (the paper's conditional network) and the noise branch ``c`` (the paper's
-noise network). The noise branch has strides of 4; its stages are every second stage of the segmentation branch.
+The public code calls the segmentation branch ``n`` (the paper's conditional network) and the noise branch ``c`` (the
+paper's noise network). The noise branch has strides of 4; its stages are every second stage of the segmentation branch.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ class CDSegNetConfig:
     def __post_init__(self) -> None:
         if self.unet.stages[-1] != self.noise_unet.stages[-1] or not self.noise_unet.time_channels:
             raise ValueError(
-                f"the branches end at stages {self.unet.stages[-1]} and {self.noise_unet.stages[-1]}, noise branch time width"
-                f" {self.noise_unet.time_channels}: give both the same last stage and the noise branch a time embedding"
+                f"the branches end at stages {self.unet.stages[-1]} and {self.noise_unet.stages[-1]}, noise branch"
+                f" time width {self.noise_unet.time_channels}: give both the same last stage and the noise branch a"
+                " time embedding"
             )
 
 
 class CDSegNet(nn.Module):
-    """Per-voxel logits; the noise branch is drawn from Gaussian noise at inference and denoises noised features in training."""
+    """Per-voxel logits; the noise branch sees Gaussian noise at inference, and denoises noised features in training."""
 
     def __init__(self, config: CDSegNetConfig) -> None:
         super().__init__()
@@ -88,7 +89,8 @@ class CDSegNet(nn.Module):
             features: (N, C) in the order of the voxels given to the plan.
             plan: their geometry.
             noise: (N, C) what the noise branch sees; drawn when absent.
-            generator: draws it (on the CPU, so that a seed gives the same noise on every device); by default one with seed 0,
+            generator: draws it (on the CPU, so that a seed gives the same noise on every device); by default one with
+            seed 0,
                 so that the same input gives the same output.
             stream: the segmentation branch follows this stream of the plan's orders, the noise branch the next one.
 
@@ -173,8 +175,8 @@ class CDSegNet(nn.Module):
     ) -> Tensor:
         """Multi-step inference: denoise step by step, average the logits (or keep the last ones: ``final``).
 
-        Faithful to the public code: each step goes to the level just before its time whatever the next time is, and the last
-        evaluation is at time -1 (:func:`srkd.diffusion.inference_times`).
+        Faithful to the public code: each step goes to the level just before its time whatever the next time is, and
+        the last evaluation is at time -1 (:func:`srkd.diffusion.inference_times`).
 
         Args:
             features, plan, noise, generator: as in :meth:`forward`.

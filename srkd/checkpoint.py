@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints: one safetensors file with a validated JSON header. The runtime loads nothing else.
 
-The header says which network it is, what it wants as input, what its classes are, how it was trained and how it scored, and
-holds a digest of the weights, so a file that was cut or changed is refused.
+The header says which network it is, what it wants as input, what its classes are, how it was trained and how it
+scored, and holds a digest of the weights, so a file that was cut or changed is refused.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def save_checkpoint(
         The header as written.
 
     Raises:
-        CheckpointError: the folder cannot be written, header and network disagree, the header is not plain JSON, or a weight
-            is too large for ``dtype``.
+        CheckpointError: the folder cannot be written, header and network disagree, the header is not plain JSON, or a
+            weight is too large for ``dtype``.
     """
     target = Path(path)
     state = {name: _stored(name, tensor, dtype) for name, tensor in network.state_dict().items()}
@@ -88,7 +88,9 @@ def save_checkpoint(
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{target.name}: the header is not plain JSON ({error}): leave such facts out") from error
     if len(text) > _MAX_HEADER_BYTES:
-        raise CheckpointError(f"{target.name}: a header of {len(text)} bytes, at most {_MAX_HEADER_BYTES} are read: shorten it")
+        raise CheckpointError(
+            f"{target.name}: a header of {len(text)} bytes, at most {_MAX_HEADER_BYTES} are read: shorten it"
+        )
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         os.close(handle)
@@ -130,11 +132,13 @@ def load_checkpoint(
     if expected_sha256 is not None:
         found = file_sha256(path)
         if found != expected_sha256.lower():
-            raise CheckpointError(f"{path} has sha256 {found}, expected {expected_sha256}: fetch the file again or fix the pin")
+            raise CheckpointError(
+                f"{path} has sha256 {found}, expected {expected_sha256}: fetch the file again or fix the pin"
+            )
     with _open(path) as file:
         header = _header(file, path)
         try:
-            state = {name: file.get_tensor(name) for name in file.keys()}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         except (safetensors.SafetensorError, OSError, RuntimeError) as error:
             raise CheckpointError(f"{path} cannot be read to its end ({error}): fetch the file again") from error
     if _digest(state) != header.weights_sha256:
@@ -146,7 +150,8 @@ def load_checkpoint(
     wrong += [name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape]
     if wrong:
         raise CheckpointError(
-            f"{path} does not fit its own configuration at {len(wrong)} tensors, first {sorted(wrong)[0]}: convert it again"
+            f"{path} does not fit its own configuration at {len(wrong)} tensors, first {sorted(wrong)[0]}: convert"
+            " it again"
         )
     network.to_empty(device=device)
     network.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in state.items()})
@@ -185,9 +190,13 @@ def _open(path: str | os.PathLike[str]) -> Any:
 def _header(file: Any, path: str | os.PathLike[str]) -> Header:
     text = (file.metadata() or {}).get(_KEY)
     if text is None:
-        raise CheckpointError(f"{path} is a safetensors file without our header: bring foreign weights in with `srkd convert`")
+        raise CheckpointError(
+            f"{path} is a safetensors file without our header: bring foreign weights in with `srkd convert`"
+        )
     if len(text) > _MAX_HEADER_BYTES:
-        raise CheckpointError(f"{path} has a header of {len(text)} bytes, at most {_MAX_HEADER_BYTES} are read: convert it again")
+        raise CheckpointError(
+            f"{path} has a header of {len(text)} bytes, at most {_MAX_HEADER_BYTES} are read: convert it again"
+        )
     try:
         header = _from_json(json.loads(text))
         _check_counts(header, path)
@@ -212,7 +221,9 @@ def _to_json(header: Header) -> dict[str, Any]:
 
 def _from_json(data: Any) -> Header:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ValueError(f"format {data.get('format') if isinstance(data, dict) else data!r}, this version reads {FORMAT}")
+        raise ValueError(
+            f"format {data.get('format') if isinstance(data, dict) else data!r}, this version reads {FORMAT}"
+        )
     return Header(
         str(data["architecture"]["name"]),
         data["architecture"]["config"],
@@ -232,13 +243,13 @@ def _check_counts(header: Header, where: object) -> None:
     classes, inputs = header.scheme.num_classes, len(header.input.features)
     if config.num_classes != classes:
         raise CheckpointError(
-            f"{where}: the network has {config.num_classes} classes, scheme {header.scheme.name!r} has {classes}: use the"
-            " scheme that the weights were trained on"
+            f"{where}: the network has {config.num_classes} classes, scheme {header.scheme.name!r} has {classes}:"
+            " use the scheme that the weights were trained on"
         )
     if config.unet.in_channels != inputs:
         raise CheckpointError(
-            f"{where}: the network takes {config.unet.in_channels} features, the input spec gives {inputs}: use the spec that"
-            " the weights were trained on"
+            f"{where}: the network takes {config.unet.in_channels} features, the input spec gives {inputs}: use the"
+            " spec that the weights were trained on"
         )
 
 
@@ -257,7 +268,7 @@ def _digest(state: Mapping[str, Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

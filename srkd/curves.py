@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Space-filling curves over voxel coordinates: Morton (z-order) and Hilbert, each also with x and y swapped.
 
-The Hilbert curve is J. Skilling's ("Programming the Hilbert curve", 2004, axes x y z, most significant bit first). Skilling's
-loop walks down the bits and, at each, swaps or inverts the lower bits of the axes. All it can have done to them at any moment
-is one of a few axis permutations with inversions, so the whole transform is a finite state machine over octants: a state and
-three bits in, three bits out. The machine is derived once from that rule, and a code costs two table look-ups a level.
+The Hilbert curve is J. Skilling's ("Programming the Hilbert curve", 2004, axes x y z, most significant bit first). His
+loop walks down the bits and, at each, swaps or inverts the lower bits of the axes. All it can have done to them at any
+moment is one of a few axis permutations with inversions, so the whole transform is a finite state machine over
+octants: a state and three bits in, three bits out. The machine is derived once from that rule, and a code costs two
+table look-ups a level.
 """
 
 from __future__ import annotations
@@ -90,8 +91,13 @@ def curve_code(z: Tensor, curve: str, depth: int) -> Tensor:
     return hilbert_code(z, depth) if curve.startswith("hilbert") else z
 
 
-def _step(state: tuple[tuple[int, int, int], int, int], octant: int) -> tuple[int, tuple[tuple[int, int, int], int, int]]:
-    """One level of Skilling's loop. State: which axis each place reads, inverted axes (bit mask by place), inverted output."""
+def _step(
+    state: tuple[tuple[int, int, int], int, int], octant: int
+) -> tuple[int, tuple[tuple[int, int, int], int, int]]:
+    """One level of Skilling's loop: digit and next state.
+
+    A state is the axis that each place reads, the inverted places (bit mask), and whether the output is inverted.
+    """
     axes, inverted, parity = list(state[0]), state[1], state[2]
     raw = ((octant >> 2) & 1, (octant >> 1) & 1, octant & 1)
     bits = [raw[axes[place]] ^ (inverted >> place & 1) for place in range(3)]

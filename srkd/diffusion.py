@@ -31,7 +31,9 @@ class DiffusionConfig:
         if self.schedule not in ("linear", "cosine"):
             raise ValueError(f"diffusion schedule is {self.schedule!r}: want linear or cosine")
         if not 0 < self.beta_start <= self.beta_end < 1:
-            raise ValueError(f"diffusion betas are {self.beta_start} to {self.beta_end}: want them rising inside (0, 1)")
+            raise ValueError(
+                f"diffusion betas are {self.beta_start} to {self.beta_end}: want them rising inside (0, 1)"
+            )
 
     def signal_level(self) -> Tensor:
         """(steps,) float32: the share alpha-bar_t of the signal's variance left after step t.
@@ -78,9 +80,9 @@ def time_embedding(time: Tensor, channels: int) -> Tensor:
 def inference_times(steps: int, count: int) -> list[int]:
     """Time steps of multi-step inference, from the last one down.
 
-    As the public code has them: ``linspace(-1, steps - 1, count + 1)`` rounded down and reversed, up to the first that is not
-    above 0. So ``count`` steps are ``count + 1`` evaluations, the last of them at time -1 (with ``count == steps`` they are
-    ``count``, the last at time 0).
+    As the public code has them: ``linspace(-1, steps - 1, count + 1)`` rounded down and reversed, up to the first that
+    is not above 0. So ``count`` steps are ``count + 1`` evaluations, the last of them at time -1 (with ``count ==
+    steps`` they are ``count``, the last at time 0).
 
     Raises:
         ConfigError: ``count`` is not from 1 to ``steps``.

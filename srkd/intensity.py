@@ -21,8 +21,8 @@ def match_intensity(cloud: Cloud, spec: InputSpec) -> tuple[Cloud, str | None]:
 
     Args:
         cloud: as read.
-        spec: what the network wants: ``divide_255`` means raw values of 0 to 255, ``as_is`` of 0 to 1; for ``tanh`` (raw
-            counts) nothing is changed. Where a cloud has none, zeros.
+        spec: what the network wants: ``divide_255`` means raw values of 0 to 255, ``as_is`` of 0 to 1; for ``tanh``
+            (raw counts) nothing is changed. Where a cloud has none, zeros.
 
     Returns:
         The cloud, and one line that says what was changed, or None.
@@ -38,8 +38,12 @@ def match_intensity(cloud: Cloud, spec: InputSpec) -> tuple[Cloud, str | None]:
     largest = float(finite.max()) if len(finite) else 0.0
     if spec.intensity == "as_is" and largest > _UNIT_LIMIT:
         scaled = np.clip(cloud.intensity / np.float32(_BYTE), 0, 1)
-        return replace(cloud, intensity=scaled), f"intensity up to {largest:g} divided by 255: the network was trained on 0 to 1"
+        return replace(
+            cloud, intensity=scaled
+        ), f"intensity up to {largest:g} divided by 255: the network was trained on 0 to 1"
     if spec.intensity == "divide_255" and 0 < largest <= 1:
         scaled = cloud.intensity * np.float32(_BYTE)
-        return replace(cloud, intensity=scaled), f"intensity up to {largest:g} times 255: the network was trained on 0 to 255"
+        return replace(
+            cloud, intensity=scaled
+        ), f"intensity up to {largest:g} times 255: the network was trained on 0 to 255"
     return cloud, None

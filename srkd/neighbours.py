@@ -13,9 +13,9 @@ from torch import Tensor
 def neighbour_table(coord: Tensor, batch: Tensor, kernel: int) -> Tensor:
     """Rows of the voxels around every voxel, within its own cloud.
 
-    Voxels are sorted by a linear key in which z runs fastest, so the voxels of a kernel's column lie side by side and one
-    binary search finds them all. Taps mirror each other (if j is i's neighbour at one tap, i is j's at the mirrored one), so
-    only the columns before the centre are searched.
+    Voxels are sorted by a linear key in which z runs fastest, so the voxels of a kernel's column lie side by side and
+    one binary search finds them all. Taps mirror each other (if j is i's neighbour at one tap, i is j's at the
+    mirrored one), so only the columns before the centre are searched.
 
     Args:
         coord: (N, 3) integer voxel coordinates >= 0, below 2**16 an axis.

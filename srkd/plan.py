@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The geometry plan: everything the networks need to know about where voxels are, as a few integer tables.
 
-A plan depends on coordinates only, is immutable, and serves every network that looks at the same voxels; the networks are
-functions of (features, plan). Stage s has a stride of 2**s voxels and its rows are sorted by (cloud, z-code).
+A plan depends on coordinates only, is immutable, and serves every network that looks at the same voxels; the networks
+are functions of (features, plan). Stage s has a stride of 2**s voxels and its rows are sorted by (cloud, z-code).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class PlanSpec:
 class Patches:
     """Attention patches of one stage along one curve.
 
-    A cloud of more than K voxels is cut into patches of K; the free places at the end of its last patch repeat those of the
-    patch before it (public behaviour, Point Transformer V3). A smaller cloud is one short patch.
+    A cloud of more than K voxels is cut into patches of K; the free places at the end of its last patch repeat those
+    of the patch before it (public behaviour, Point Transformer V3). A smaller cloud is one short patch.
     """
 
     rows: Tensor
@@ -144,7 +144,9 @@ class GeometryPlan:
         """Attention patches of at most ``size`` voxels along a curve."""
         name = f"{stage}/{curve}/{size}"
         return Patches(
-            self._find(f"patch/{name}", "patches"), self.tables[f"slot/{name}"], self.tables.get(f"length/{stage}/{size}")
+            self._find(f"patch/{name}", "patches"),
+            self.tables[f"slot/{name}"],
+            self.tables.get(f"length/{stage}/{size}"),
         )
 
     def to(self, device: torch.device | str) -> GeometryPlan:
@@ -175,9 +177,7 @@ def _unpack(
     layout = tuple(layout)
     sizes = [int(torch.Size(shape).numel()) for _, shape in layout]
     parts = buffer.split(sizes)
-    return GeometryPlan(
-        {name: part.view(shape) for (name, shape), part in zip(layout, parts, strict=True)}, orders
-    )
+    return GeometryPlan({name: part.view(shape) for (name, shape), part in zip(layout, parts, strict=True)}, orders)
 
 
 def _flatten(plan: GeometryPlan) -> tuple[list[Tensor], Any]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -13,7 +14,6 @@ from srkd.curves import CURVES, MAX_DEPTH, curve_code, z_code
 from srkd.errors import CloudError
 from srkd.neighbours import neighbour_table
 from srkd.plan import GeometryPlan, PlanSpec
-
 
 MAX_CLOUDS = 2**14
 """More would not fit into one int64 beside three axes."""
@@ -36,18 +36,21 @@ def build_plan(
         spec: the tables wanted.
         depth: bits an axis of the curves for every cloud; by default each cloud's own (bit length of its largest
             coordinate), so that its labels do not depend on its batch mates.
-        shuffle: draws curve orders for ``num_streams`` streams (training augmentation); None: the fixed order. Wants a spec
-            made by :meth:`PlanSpec.all_curves`.
+        shuffle: draws curve orders for ``num_streams`` streams (training augmentation); None: the fixed order. Wants a
+            spec made by :meth:`PlanSpec.all_curves`.
         num_streams: how many networks' branches draw orders of their own.
 
     Raises:
-        CloudError: a coordinate below 0 or that ``depth`` (at most 16) bits do not hold, a voxel that occurs twice in a cloud,
+        CloudError: a coordinate below 0 or that ``depth`` (at most 16) bits do not hold, a voxel that occurs twice in
+        a cloud,
             no voxel at all, ends that do not fit, or too many clouds.
     """
     count = grid_coord.shape[0]
     starts = [0, *ends]
-    if count == 0 or starts[-1] != count or any(a > b for a, b in zip(starts, starts[1:], strict=False)):
-        raise CloudError(f"cloud ends {list(ends)} do not cut {count} voxels into clouds: give increasing ends up to {count} > 0")
+    if count == 0 or starts[-1] != count or any(a > b for a, b in pairwise(starts)):
+        raise CloudError(
+            f"cloud ends {list(ends)} do not cut {count} voxels into clouds: give increasing ends up to {count} > 0"
+        )
     if len(ends) > MAX_CLOUDS:
         raise CloudError(f"{len(ends)} clouds in one plan, at most {MAX_CLOUDS} fit its codes: use smaller batches")
     device = grid_coord.device
@@ -104,13 +107,14 @@ def _depths(coord: Tensor, starts: list[int], depth: int | None) -> list[int]:
     if low < 0:
         raise CloudError(f"voxel coordinate {low} is negative: subtract each cloud's minimum")
     depths = []
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         largest = int(coord[start:end].max()) if end > start else 0
         needed = largest.bit_length()
         if needed > MAX_DEPTH or (depth is not None and needed > depth):
             limit = MAX_DEPTH if depth is None else depth
             raise CloudError(
-                f"voxel coordinate {largest} needs {needed} bits, the limit is {limit}: crop the cloud or use larger voxels"
+                f"voxel coordinate {largest} needs {needed} bits, the limit is {limit}: crop the cloud or use larger"
+                " voxels"
             )
         depths.append(needed if depth is None else depth)
     return depths
@@ -120,9 +124,7 @@ def _walk(z: Tensor, batch: Tensor, starts: list[int], depths: list[int], curve:
     """Rows in the order in which a curve visits them, cloud after cloud."""
     if curve == "z":
         return torch.arange(z.shape[0], device=z.device)
-    code = torch.cat(
-        [curve_code(z[a:b], curve, bits) for a, b, bits in zip(starts, starts[1:], depths, strict=False)]
-    )
+    code = torch.cat([curve_code(z[a:b], curve, bits) for a, b, bits in zip(starts, starts[1:], depths, strict=False)])
     return torch.argsort((batch << (3 * MAX_DEPTH)) | code, stable=True)
 
 
@@ -141,7 +143,8 @@ def _coarser(visited: Tensor) -> Tensor:
 
 
 def _patch_places(offsets: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """How positions on a walk fill patches: (P, K) position at each place, (N,) place of each position, (P,) lengths."""
+    """How positions on a walk fill patches: (P, K) position at each place, (N,) place of each position, patch
+    lengths (P,)."""
     counts = offsets.diff()
     width = min(size, int(counts.max()))
     patches = (counts + width - 1) // width

@@ -8,9 +8,9 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ContextManager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,8 @@ class Labels:
     """What was seen at each input point, in input order."""
 
     class_id: npt.NDArray[np.uint8]
-    """(N,) class, 255 where a point is not finite, out of range or a no-return, or where the network's numbers overflowed."""
+    """(N,) class, 255 where a point is not finite, out of range or a no-return, or where the network's numbers
+    overflowed."""
     probability: npt.NDArray[np.float32]
     """(N,) probability of that class, 0 where there is none."""
     entropy: npt.NDArray[np.float32]
@@ -54,10 +55,18 @@ class FrameStats:
 
 
 class Segmenter:
-    """A network, ready to label clouds. The same cloud gives the same labels, bitwise, on a given device and thread count."""
+    """A network, ready to label clouds.
+
+    The same cloud gives the same labels, bitwise, on a given device and thread count.
+    """
 
     def __init__(
-        self, network: Network, header: Header, *, device: torch.device | str = "auto", precision: str = "fp32",
+        self,
+        network: Network,
+        header: Header,
+        *,
+        device: torch.device | str = "auto",
+        precision: str = "fp32",
         backend: str = "torch",
     ) -> None:
         """
@@ -81,7 +90,12 @@ class Segmenter:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, device: str = "auto", precision: str = "fp32", backend: str = "torch",
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        backend: str = "torch",
         expected_sha256: str | None = None,
     ) -> Segmenter:
         """The segmenter of a checkpoint.
@@ -143,7 +157,7 @@ class Segmenter:
         self.last_frame = FrameStats(clock.stage_ms, len(cloud), len(index), int(logits.shape[0]))
         return labels
 
-    def _autocast(self) -> ContextManager[Any]:
+    def _autocast(self) -> AbstractContextManager[Any]:
         dtype = PRECISIONS[self.precision]
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype=dtype)
 
@@ -161,7 +175,9 @@ def resolve_device(device: torch.device | str) -> torch.device:
     except RuntimeError as error:
         raise ConfigError(f"device {device!r} is unknown: use auto, cpu, cuda or cuda:N") from error
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device {str(device)!r} is not there ({torch.cuda.device_count()} CUDA devices): use auto or cpu")
+        raise ConfigError(
+            f"device {str(device)!r} is not there ({torch.cuda.device_count()} CUDA devices): use auto or cpu"
+        )
     try:
         torch.zeros(1, device=resolved).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -175,9 +191,7 @@ def _reach_m(voxel_size_m: float) -> float:
 
 
 def _no_labels(count: int) -> Labels:
-    return Labels(
-        np.full(count, IGNORE, np.uint8), np.zeros(count, np.float32), np.full(count, np.nan, np.float32)
-    )
+    return Labels(np.full(count, IGNORE, np.uint8), np.zeros(count, np.float32), np.full(count, np.nan, np.float32))
 
 
 class _Clock:

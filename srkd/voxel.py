@@ -37,9 +37,9 @@ def voxelize(
     Args:
         xyz: (N, 3) finite coordinates in metres, N >= 1; any device.
         voxel_size_m: edge of a voxel.
-        origin: (3,) integer lattice cell that becomes (0, 0, 0), for clouds that share a lattice; by default the smallest cell
-            of each axis. Coordinates are rounded down to the lattice first and the origin is subtracted after, so clouds of
-            different extent agree on voxel borders.
+        origin: (3,) integer lattice cell that becomes (0, 0, 0), for clouds that share a lattice; by default the
+            smallest cell of each axis. Coordinates are rounded down to the lattice first and the origin is subtracted
+            after, so clouds of different extent agree on voxel borders.
         pick: draws the point that stands for a voxel (training); by default the first one in input order.
 
     Raises:

@@ -27,7 +27,7 @@ VERBS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs `srkd VERB ...`; returns the exit code: 0 done, 1 it failed, 2 a mistake in what was asked, 130 interrupted."""
+    """Runs `srkd VERB ...`; the exit code: 0 done, 1 failed, 2 a mistake in what was asked, 130 interrupted."""
     arguments = sys.argv[1:] if argv is None else argv
     verb = arguments[0] if arguments else "--help"
     if verb in ("-h", "--help", "help"):
@@ -51,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
         if error.name and error.name.split(".")[0] in ("srkd", "srkd_train"):
             raise
         sys.stderr.write(
-            f"srkd {verb}: error: package {error.name!r} is not installed: pip install 'srkd_ros[train,viz,bags,export]'\n"
+            f"srkd {verb}: error: package {error.name!r} is not installed: pip install"
+            " 'srkd_ros[train,viz,bags,export]'\n"
         )
         return 2
     except KeyboardInterrupt:

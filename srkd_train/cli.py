@@ -36,7 +36,9 @@ def make_parser(verb: str, description: str) -> Parser:
 def add_runtime_arguments(parser: Parser) -> None:
     """--device, --precision and --backend, as ``Segmenter.load`` takes them."""
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1 ...")
-    parser.add_argument("--precision", default="fp32", choices=sorted(PRECISIONS), help="arithmetic (autocast below fp32)")
+    parser.add_argument(
+        "--precision", default="fp32", choices=sorted(PRECISIONS), help="arithmetic (autocast below fp32)"
+    )
     parser.add_argument(
         "--backend", default="torch", help="torch, or accelerators joined by +: spconv, torch-scatter, flash-attn"
     )
@@ -53,7 +55,9 @@ def checkpoint_path(name: str | None) -> Path:
         if path.is_file():
             return path
     known = ", ".join(sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))) or "none"
-    raise CheckpointError(f"{given} is neither a file nor a bundled checkpoint (bundled: {known}): give a .safetensors file")
+    raise CheckpointError(
+        f"{given} is neither a file nor a bundled checkpoint (bundled: {known}): give a .safetensors file"
+    )
 
 
 def table(rows: list[tuple[Any, ...]], *, left: int = 1) -> str:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks as ONNX graphs of plain operators, with dynamic point counts.
 
-All that depends on the data's shape (voxels, codes, orders, unique, neighbour tables, padding) is in the plan, so the graph
-takes features and the plan's tables and holds nothing but gathers, products, softmax and norms. No plug-ins.
+All that depends on the data's shape (voxels, codes, orders, unique, neighbour tables, padding) is in the plan, so the
+graph takes features and the plan's tables and holds nothing but gathers, products, softmax and norms. No plug-ins.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class _Recorder(Mapping[str, Tensor]):
 
 
 class PlanFunction(nn.Module):
-    """A network as a function of tensors only: (features, [noise], tables by name) -> logits; one cloud, rows in plan order."""
+    """A network as a function of tensors only: (features, [noise], tables by name) -> logits; one cloud, rows in
+    plan order."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -143,7 +144,9 @@ def export_onnx(network: Network, header: Header, path: str | os.PathLike[str]) 
             checked[voxels] = _difference(session, function, voxels, seed)
         worst = max(checked.values())
         if not worst <= _TOLERANCE:
-            raise ConfigError(f"onnxruntime differs from torch by {worst:.2g}, at most {_TOLERANCE:g} is expected: report this")
+            raise ConfigError(
+                f"onnxruntime differs from torch by {worst:.2g}, at most {_TOLERANCE:g} is expected: report this"
+            )
         os.replace(draft, target)
     return {"differences": checked, "operators": sorted({node.op_type for node in model.graph.node})}
 
@@ -167,9 +170,7 @@ def _dynamic_shapes(tables: Mapping[str, Tensor], noise: Tensor | None) -> dict[
     auto = torch.export.Dim.AUTO
     shapes: dict[str, Any] = {
         "features": {0: auto},
-        "tables": {
-            name: dict.fromkeys(range(2 if name.startswith("patch/") else 1), auto) for name in tables
-        },
+        "tables": {name: dict.fromkeys(range(2 if name.startswith("patch/") else 1), auto) for name in tables},
     }
     return shapes if noise is None else {**shapes, "noise": {0: auto}}
 

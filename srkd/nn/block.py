@@ -125,7 +125,8 @@ class CrossBlock(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(N, C), (N, C') -> (N, C), (N, C').
 
-        The context leaves normalised, without its residual: so it does in the public network, whose noise decoder expects it.
+        The context leaves normalised, without its residual: so it does in the public network, whose noise decoder
+        expects it.
         """
         features = features + self.cpe(features, plan, stage)
         context = self.context_norm(context + self.context_cpe(context, plan, stage))

@@ -11,7 +11,10 @@ from torch.nn.functional import gelu
 from srkd.backend import Backend, scatter_max
 from srkd.plan import GeometryPlan
 
-BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
+
+def batch_norm(channels: int) -> nn.BatchNorm1d:
+    """BatchNorm with the public networks' constants."""
+    return nn.BatchNorm1d(channels, eps=1e-3, momentum=0.01)
 
 
 def segment_max(values: Tensor, parent: Tensor, count: int, backend: Backend) -> Tensor:
@@ -38,7 +41,7 @@ class GridPooling(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.proj = nn.Linear(in_channels, out_channels)
-        self.norm = nn.BatchNorm1d(out_channels, **BATCH_NORM)
+        self.norm = batch_norm(out_channels)
         self.backend = Backend()
 
     def forward(self, features: Tensor, plan: GeometryPlan, stage: int, coarser: int) -> Tensor:
@@ -54,12 +57,14 @@ class GridUnpooling(nn.Module):
     With ``merge`` the two are concatenated and mixed (CDSegNet's noise decoder), else added.
     """
 
-    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, *, merge: bool, skip_scale: float) -> None:
+    def __init__(
+        self, in_channels: int, skip_channels: int, out_channels: int, *, merge: bool, skip_scale: float
+    ) -> None:
         super().__init__()
         self.proj = nn.Linear(in_channels, out_channels)
-        self.norm = nn.BatchNorm1d(out_channels, **BATCH_NORM)
+        self.norm = batch_norm(out_channels)
         self.skip_proj = nn.Linear(skip_channels, out_channels)
-        self.skip_norm = nn.BatchNorm1d(out_channels, **BATCH_NORM)
+        self.skip_norm = batch_norm(out_channels)
         self.merge = nn.Linear(2 * out_channels, out_channels) if merge else None
         self.skip_scale = skip_scale
 

@@ -4,10 +4,10 @@
 
 Two ways of doing the same sum, chosen by where the features live:
 
-* pair lists (CPU): gather by tap, one product a tap, then every row sums its messages. LiDAR fills 2 to 9 of 27 taps, so
-  nothing is computed for empty ones.
-* neighbour table (GPU, export, and the narrow stem): one gather of all taps, empty ones reading a zero row, and one GEMM; two
-  kernels instead of eighty launches.
+* pair lists (CPU): gather by tap, one product a tap, then every row sums its messages. LiDAR fills 2 to 9 of 27 taps,
+  so nothing is computed for empty ones.
+* neighbour table (GPU, export, and the narrow stem): one gather of all taps, empty ones reading a zero row, and one
+  GEMM; two kernels instead of eighty launches.
 
 Neither needs atomic adds, in either direction, so both are deterministic.
 """
@@ -34,7 +34,8 @@ _NARROW = 8
 class SubmConv3d(nn.Module):
     """Submanifold 3D convolution (cross-correlation): outputs exist where inputs do.
 
-    The weight has the public layout (out, k, k, k, in); tap (a, b, c) reads the voxel at ``coord + (a, b, c) - k // 2``.
+    The weight has the public layout (out, k, k, k, in); tap (a, b, c) reads the voxel at
+    ``coord + (a, b, c) - k // 2``.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, *, bias: bool) -> None:
@@ -172,10 +173,14 @@ def _table_backward(
     d_features = d_weight = None
     rows = max(1, _TABLE_ELEMENTS // (table.shape[1] * max(grad.shape[1], features.shape[1])))
     if wanted[0]:
-        mirrored = weight.reshape(weight.shape[0], -1, weight.shape[-1]).flip(1).permute(1, 0, 2).reshape(-1, weight.shape[-1])
+        mirrored = (
+            weight.reshape(weight.shape[0], -1, weight.shape[-1]).flip(1).permute(1, 0, 2).reshape(-1, weight.shape[-1])
+        )
         d_features = torch.cat([_gathered(grad, part) @ mirrored for part in table.split(rows)])
     if wanted[1]:
-        d_weight = torch.zeros(weight.shape[0], weight[0].numel(), dtype=torch.promote_types(grad.dtype, torch.float32), device=grad.device)
+        d_weight = torch.zeros(
+            weight.shape[0], weight[0].numel(), dtype=torch.promote_types(grad.dtype, torch.float32), device=grad.device
+        )
         for part, grad_part in zip(table.split(rows), grad.split(rows), strict=True):
             d_weight += grad_part.t() @ _gathered(features, part)
         d_weight = d_weight.to(weight.dtype).reshape(weight.shape)

@@ -13,7 +13,7 @@ from torch.nn.functional import gelu
 from srkd.curves import CURVES, MAX_DEPTH
 from srkd.nn.attention import select_patches
 from srkd.nn.block import Block
-from srkd.nn.pooling import BATCH_NORM, GridPooling, GridUnpooling
+from srkd.nn.pooling import GridPooling, GridUnpooling, batch_norm
 from srkd.nn.sparse_conv import SubmConv3d
 from srkd.plan import GeometryPlan, PlanSpec
 
@@ -48,7 +48,9 @@ class UNetConfig:
         wrong = [n for n in ("enc_channels", "enc_depths", "enc_heads") if len(getattr(self, n)) != stages]
         wrong += [n for n in ("dec_channels", "dec_depths", "dec_heads") if len(getattr(self, n)) != stages - 1]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)}: want {stages} encoder and {stages - 1} decoder entries for stages {self.stages}")
+            raise ValueError(
+                f"{', '.join(wrong)}: want {stages} encoder and {stages - 1} decoder entries for stages {self.stages}"
+            )
         widths, heads = (*self.enc_channels, *self.dec_channels), (*self.enc_heads, *self.dec_heads)
         _check_whole("stages", self.stages, 0, MAX_DEPTH)
         _check_whole("depths", (*self.enc_depths, *self.dec_depths), 0, _MAX_DEPTH)
@@ -63,7 +65,9 @@ class UNetConfig:
         if self.time_channels % 2 or self.time_channels == 2:
             raise ValueError(f"time_channels is {self.time_channels}: want 0, or an even width of 4 or more")
         if not 0 <= self.drop_path < 1 or not math.isfinite(self.skip_scale):
-            raise ValueError(f"drop_path is {self.drop_path}, skip_scale {self.skip_scale}: want a rate in [0, 1), a number")
+            raise ValueError(
+                f"drop_path is {self.drop_path}, skip_scale {self.skip_scale}: want a rate in [0, 1), a number"
+            )
 
     def plan_spec(self) -> PlanSpec:
         """The plan tables that this U reads when orders are fixed."""
@@ -93,7 +97,7 @@ class Stem(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv = SubmConv3d(in_channels, out_channels, STEM_KERNEL, bias=False)
-        self.norm = nn.BatchNorm1d(out_channels, **BATCH_NORM)
+        self.norm = batch_norm(out_channels)
 
     def forward(self, features: Tensor, plan: GeometryPlan) -> Tensor:
         """(N, in) -> (N, out)."""
@@ -190,7 +194,5 @@ class UNet(nn.Module):
     ) -> Tensor:
         for index, block in enumerate(blocks):
             patches = select_patches(plan, stage, self.config.patch_size, index, stream)
-            features = block(
-                features, plan, stage, patches, conv_input=conv_input if index == 0 else None, time=time
-            )
+            features = block(features, plan, stage, patches, conv_input=conv_input if index == 0 else None, time=time)
         return features

@@ -37,12 +37,14 @@ def main(argv: list[str]) -> int:
     """`srkd benchmark FILE... [--checkpoint PATH | --arch NAME --scheme NAME] [--output JSON]`."""
     parser = make_parser(
         "benchmark",
-        "Times whole frames (file to labels) on your clouds. On a CPU the network's time is also held against a floor: the"
-        " work its plan asks for, at the GEMM, exp and copy rates measured on this machine in the same run.",
+        "Times whole frames (file to labels) on your clouds. On a CPU the network's time is also held against a"
+        " floor: the work its plan asks for, at the GEMM, exp and copy rates measured on this machine in the same run.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="clouds, or folders of clouds; they are taken in turn")
     parser.add_argument("--checkpoint", default=None, help="what to run; default: the bundled student-nano")
-    parser.add_argument("--arch", default=None, choices=list(ARCHITECTURES), help="run this network with random weights instead")
+    parser.add_argument(
+        "--arch", default=None, choices=list(ARCHITECTURES), help="run this network with random weights instead"
+    )
     parser.add_argument("--scheme", default="nuscenes", choices=list(INPUTS), help="with --arch: its input and classes")
     parser.add_argument("--frames", type=int, default=20, help="frames to time")
     parser.add_argument("--warmup", type=int, default=3, help="frames before that")
@@ -51,7 +53,9 @@ def main(argv: list[str]) -> int:
     add_runtime_arguments(parser)
     args = parser.parse_args(argv)
     if args.frames < 1 or args.warmup < 0 or (args.threads is not None and args.threads < 1):
-        raise ConfigError(f"--frames {args.frames} --warmup {args.warmup} --threads {args.threads}: give at least 1, 0 and 1")
+        raise ConfigError(
+            f"--frames {args.frames} --warmup {args.warmup} --threads {args.threads}: give at least 1, 0 and 1"
+        )
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     keep_freed_memory()
@@ -85,8 +89,8 @@ def benchmark(segmenter: Segmenter, files: list[Path], *, frames: int, warmup: i
         warmup: how many go before, untimed.
 
     Returns:
-        Plain data: the machine, the network, milliseconds by stage (p50, p95, p99, mean), points, voxels, memory and, on a
-        CPU, the floor.
+        Plain data: the machine, the network, milliseconds by stage (p50, p95, p99, mean), points, voxels, memory and,
+        on a CPU, the floor.
     """
     progress = Progress(frames + warmup, "timed")
     stages: dict[str, list[float]] = {name: [] for name in ("decode", *STAGES, "total")}
@@ -167,7 +171,8 @@ def report(figures: dict[str, Any]) -> str:
         lines.append(
             f"network over floor: {figures['floor']['network_over_floor']:.2f} (floor {limit['total']:.0f} ms: GEMM"
             f" {limit['gemm']:.0f} at {rates['gemm_flop_per_s'] / 1e9:.0f} Gflop/s, exp {limit['exp']:.0f} at"
-            f" {rates['exp_per_s'] / 1e9:.2f} G/s, copy {limit['copy']:.0f} at {rates['copy_bytes_per_s'] / 1e9:.1f} GB/s)"
+            f" {rates['exp_per_s'] / 1e9:.2f} G/s, copy {limit['copy']:.0f} at {rates['copy_bytes_per_s'] / 1e9:.1f}"
+            " GB/s)"
         )
     return "\n".join(lines) + "\n"
 

@@ -41,13 +41,25 @@ def main(argv: list[str]) -> int:
     parser.add_argument("input", help="a .pth file: a state dict, or a dict that holds one under state_dict or model")
     parser.add_argument("output", help="the .safetensors file to write")
     parser.add_argument("--arch", required=True, help=" | ".join(ARCHITECTURES))
-    parser.add_argument("--scheme", required=True, help="nuscenes | semantickitti | waymo | scannet | street | a scheme's YAML")
-    parser.add_argument("--input-like", default=None, help="with a scheme of your own: whose voxel size and features to take")
-    parser.add_argument("--partial", action="store_true", help="write even where tensors do not match; the rest is random")
+    parser.add_argument(
+        "--scheme", required=True, help="nuscenes | semantickitti | waymo | scannet | street | a scheme's YAML"
+    )
+    parser.add_argument(
+        "--input-like", default=None, help="with a scheme of your own: whose voxel size and features to take"
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="write even where tensors do not match; the rest is random"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     args = parser.parse_args(argv)
     header = convert(
-        args.input, args.output, args.arch, args.scheme, input_like=args.input_like, partial=args.partial, force=args.force
+        args.input,
+        args.output,
+        args.arch,
+        args.scheme,
+        input_like=args.input_like,
+        partial=args.partial,
+        force=args.force,
     )
     sys.stdout.write(f"{args.output}: {args.arch}, {header.scheme.name}, weights sha256 {header.weights_sha256}\n")
     sys.stdout.write(f"file sha256 {file_sha256(args.output)}\n")
@@ -55,7 +67,13 @@ def main(argv: list[str]) -> int:
 
 
 def convert(
-    source: str, output: str, arch: str, scheme_name: str, *, input_like: str | None = None, partial: bool = False,
+    source: str,
+    output: str,
+    arch: str,
+    scheme_name: str,
+    *,
+    input_like: str | None = None,
+    partial: bool = False,
     force: bool = False,
 ) -> Header:
     """Converts a file; the arguments are the command's.
@@ -81,9 +99,9 @@ def convert(
             sys.stderr.write(f"{line}\n")
         if not partial or not matched.state:
             raise CheckpointError(
-                f"{source} does not match {arch} for {scheme.name} ({len(matched.missing)} missing, {len(matched.unexpected)}"
-                f" unexpected, {len(matched.misshapen)} of another shape, listed above): check --arch and --scheme,"
-                " or load what matches with --partial"
+                f"{source} does not match {arch} for {scheme.name} ({len(matched.missing)} missing,"
+                f" {len(matched.unexpected)} unexpected, {len(matched.misshapen)} of another shape, listed above):"
+                " check --arch and --scheme, or load what matches with --partial"
             )
     network.load_state_dict(matched.state, strict=False)
     header = replace(
@@ -102,17 +120,32 @@ def read_public(source: str) -> dict[str, Tensor]:
     """
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if version < _MIN_TORCH:
-        raise CheckpointError(f"torch {torch.__version__} does not unpickle safely (CVE-2026-24747): install torch >= 2.10")
+        raise CheckpointError(
+            f"torch {torch.__version__} does not unpickle safely (CVE-2026-24747): install torch >= 2.10"
+        )
     if not Path(source).is_file():
         raise CheckpointError(f"{source} is not a file: give the path of a .pth file")
     try:
         loaded = torch.load(source, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, IndexError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        IndexError,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{source} cannot be read as plain tensors ({reason}): save its state dict alone") from error
+        raise CheckpointError(
+            f"{source} cannot be read as plain tensors ({reason}): save its state dict alone"
+        ) from error
     state = _state_of(loaded)
     if not state:
-        raise CheckpointError(f"{source} holds no tensors under state_dict, model or at its top: save its state dict alone")
+        raise CheckpointError(
+            f"{source} holds no tensors under state_dict, model or at its top: save its state dict alone"
+        )
     return state
 
 

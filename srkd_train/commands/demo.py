@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`srkd demo`: a street drive is made, labelled by the bundled network, scored and drawn; real frames too where there are any."""
+"""`srkd demo`: a street drive is made, labelled by the bundled network, scored and drawn."""
 
 from __future__ import annotations
 
@@ -46,13 +46,15 @@ def main(argv: list[str]) -> int:
     """`srkd demo [--output DIR]`."""
     parser = make_parser(
         "demo",
-        "Needs no data, no GPU and no ROS. Where SRKD_DATA names a folder with semantickitti/ or nuscenes/ in it, a few real"
-        " frames are labelled as well.",
+        "Needs no data, no GPU and no ROS. Where SRKD_DATA names a folder with semantickitti/ or nuscenes/ in it, a"
+        " few real frames are labelled as well.",
     )
     parser.add_argument("--output", default="demo_out", help="folder for the pictures and metrics.json")
     parser.add_argument("--checkpoint", default=None, help="default: the bundled student-nano")
     parser.add_argument("--frames", type=int, default=20, help="frames of the drive, at 10 Hz")
-    parser.add_argument("--seed", type=int, default=HELD_OUT_SEEDS[0], help="which street; 10000 to 10019 were never trained on")
+    parser.add_argument(
+        "--seed", type=int, default=HELD_OUT_SEEDS[0], help="which street; 10000 to 10019 were never trained on"
+    )
     add_runtime_arguments(parser)
     args = parser.parse_args(argv)
     if args.frames < 1:
@@ -60,7 +62,9 @@ def main(argv: list[str]) -> int:
     path = checkpoint_path(args.checkpoint)
     segmenter = Segmenter.load(path, device=args.device, precision=args.precision, backend=args.backend)
     if segmenter.header.scheme.class_names != SCHEMES["street"].class_names:
-        raise CloudError(f"{path} labels {segmenter.header.scheme.name} classes, the demo's world has street classes: use predict")
+        raise CloudError(
+            f"{path} labels {segmenter.header.scheme.name} classes, the demo's world has street classes: use predict"
+        )
     output = Path(args.output)
     score, timing = label_drive(segmenter, drive(args.seed, "beams32", args.frames), args.frames, output)
     metrics: dict[str, Any] = {
@@ -108,7 +112,8 @@ def label_drive(
         progress.step()
     progress.close()
     return meter.compute(), {
-        name: {f"p{q}": round(float(np.percentile(values, q)), 2) for q in (50, 95, 99)} for name, values in stages.items()
+        name: {f"p{q}": round(float(np.percentile(values, q)), 2) for q in (50, 95, 99)}
+        for name, values in stages.items()
     }
 
 
@@ -132,14 +137,19 @@ def label_real(segmenter: Segmenter, root: Path, output: Path) -> dict[str, Any]
         score = meter.compute()
         report["semantickitti_08"] = {"frames": count, "note": "classes mapped onto the street's", **score.to_dict()}
         sys.stdout.write(
-            f"\nSemanticKITTI 08, {count} real frames, never trained on anything real: mIoU {100 * score.miou:.1f} % over the"
-            f" classes both have, {100 * score.all_acc:.1f} % of points\n"
+            f"\nSemanticKITTI 08, {count} real frames, never trained on anything real: mIoU {100 * score.miou:.1f} %"
+            f" over the classes both have, {100 * score.all_acc:.1f} % of points\n"
         )
     for file in sorted((root / "nuscenes").glob("samples/LIDAR_TOP/*.pcd.bin"))[:1]:
         cloud, note = match_intensity(read_cloud(file), segmenter.header.input)
         labels = segmenter(cloud)
         bird_eye(cloud.xyz, labels.class_id, segmenter.header.scheme, output / "nuscenes.png", half_extent_m=45.0)
-        report["nuscenes"] = {"frames": 1, "points": len(cloud), "labelled": int((labels.class_id != IGNORE).sum()), "note": note}
+        report["nuscenes"] = {
+            "frames": 1,
+            "points": len(cloud),
+            "labelled": int((labels.class_id != IGNORE).sum()),
+            "note": note,
+        }
     return report
 
 

@@ -17,8 +17,8 @@ def main(argv: list[str]) -> int:
     """`srkd export CHECKPOINT OUT.onnx`."""
     parser = make_parser(
         "export",
-        "Writes the (features, plan) forward pass of one cloud as ONNX with dynamic point counts and plain operators, and"
-        " checks it in onnxruntime. Build the plan's tables with srkd.plan_build; inputs carry the tables' names.",
+        "Writes the (features, plan) forward pass of one cloud as ONNX with dynamic point counts and plain operators,"
+        " and checks it in onnxruntime. Build the plan with srkd.plan_build; the inputs have its tables' names.",
     )
     parser.add_argument("checkpoint", help="a .safetensors file, or the name of a bundled one")
     parser.add_argument("output", help="the .onnx file to write")

@@ -26,7 +26,16 @@ from srkd_train.cli import add_runtime_arguments, checkpoint_path, make_parser
 
 Array = npt.NDArray[Any]
 _UNREADABLE = (
-    zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, AttributeError, TypeError, KeyError, RuntimeError, MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    OSError,
+    EOFError,
+    AttributeError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    MemoryError,
 )
 """What numpy and zipfile raise over a file that is something else, cut off, damaged or absurd."""
 
@@ -35,8 +44,8 @@ def main(argv: list[str]) -> int:
     """`srkd logits CHECKPOINT IN.npz OUT.npz`."""
     parser = make_parser(
         "logits",
-        "IN holds grid_coord (N,3) int32, feat (N,C) float32, batch (N,) int64 ascending, and optionally depth (curve bits) and,"
-        " for CDSegNet, noise (N,C) float32. OUT gets logits (N,K) float32 in input order.",
+        "IN holds grid_coord (N,3) int32, feat (N,C) float32, batch (N,) int64 ascending, and optionally depth"
+        " (curve bits) and, for CDSegNet, noise (N,C) float32. OUT gets logits (N,K) float32 in input order.",
     )
     parser.add_argument("checkpoint")
     parser.add_argument("input")
@@ -84,8 +93,11 @@ def read_voxels(path: str, channels: int) -> dict[str, Array]:
             raise CloudError(f"{path} has no array {name!r} (it has {', '.join(arrays) or 'none'}): add it")
     count = arrays["grid_coord"].shape[0] if arrays["grid_coord"].ndim else 0
     wanted: dict[str, tuple[str, tuple[int, ...]]] = {
-        "grid_coord": ("iu", (count, 3)), "feat": ("f", (count, channels)), "batch": ("iu", (count,)),
-        "noise": ("f", (count, channels)), "depth": ("iu", ()),
+        "grid_coord": ("iu", (count, 3)),
+        "feat": ("f", (count, channels)),
+        "batch": ("iu", (count,)),
+        "noise": ("f", (count, channels)),
+        "depth": ("iu", ()),
     }
     for name, (kinds, shape) in wanted.items():
         if name not in arrays:
@@ -99,8 +111,8 @@ def read_voxels(path: str, channels: int) -> dict[str, Array]:
     batch = arrays["batch"].astype(np.int64)
     if count == 0 or int(batch[0]) < 0 or int(batch[-1]) >= MAX_CLOUDS or bool((np.diff(batch) < 0).any()):
         raise CloudError(
-            f"{path}: batch must hold cloud numbers from 0 to {MAX_CLOUDS - 1} in ascending order, at least one: sort the voxels"
-            " by cloud"
+            f"{path}: batch must hold cloud numbers from 0 to {MAX_CLOUDS - 1} in ascending order, at least one:"
+            " sort the voxels by cloud"
         )
     with np.errstate(over="ignore"):
         floats = {name: arrays[name].astype(np.float32) for name in ("feat", "noise") if name in arrays}

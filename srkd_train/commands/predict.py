@@ -36,15 +36,17 @@ def main(argv: list[str]) -> int:
     """`srkd predict FILE... [--checkpoint PATH] [--output DIR] [--ply] [--picture]`."""
     parser = make_parser(
         "predict",
-        "Labels point clouds: .bin .npy .pcd .ply files, folders of them, SemanticKITTI and nuScenes roots. Labels are written"
-        " in the format of the checkpoint's label scheme, one for every point of the file.",
+        "Labels point clouds: .bin .npy .pcd .ply files, folders of them, SemanticKITTI and nuScenes roots. Labels"
+        " are written in the format of the checkpoint's label scheme, one for every point of the file.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="clouds, or folders of clouds")
     parser.add_argument("--checkpoint", default=None, help="a .safetensors file; default: the bundled student-nano")
     parser.add_argument("--output", default="predictions", help="folder for the labels")
     parser.add_argument("--ply", action="store_true", help="also a coloured point cloud (.ply)")
     parser.add_argument("--picture", action="store_true", help="also a picture from above (.png)")
-    parser.add_argument("--raw-intensity", action="store_true", help="do not bring intensities onto the network's scale")
+    parser.add_argument(
+        "--raw-intensity", action="store_true", help="do not bring intensities onto the network's scale"
+    )
     add_runtime_arguments(parser)
     args = parser.parse_args(argv)
     jobs = plan_outputs(args.files, Path(args.output))
@@ -53,7 +55,9 @@ def main(argv: list[str]) -> int:
     )
     scheme = segmenter.header.scheme
     if scheme.name == "street":
-        sys.stderr.write("note: these weights were trained on synthetic streets; on real clouds they are a demonstration\n")
+        sys.stderr.write(
+            "note: these weights were trained on synthetic streets; on real clouds they are a demonstration\n"
+        )
     outputs = Outputs(Path(args.output), args.ply, args.picture)
     refuse_overwriting(outputs, jobs, scheme)
     progress = Progress(len(jobs), "labelled")
@@ -85,8 +89,8 @@ def main(argv: list[str]) -> int:
 def plan_outputs(arguments: Sequence[str], folder: Path) -> list[tuple[Path, Path]]:
     """Pairs (cloud file, its place below the output folder, still with the cloud's suffix).
 
-    SemanticKITTI scans go where its tools look for predictions (``sequences/00/predictions``); clouds found in a folder keep
-    their path below it.
+    SemanticKITTI scans go where its tools look for predictions (``sequences/00/predictions``); clouds found in a
+    folder keep their path below it.
 
     Raises:
         CloudError: nothing there, or two clouds whose labels would be written to one place.
@@ -102,7 +106,8 @@ def plan_outputs(arguments: Sequence[str], folder: Path) -> list[tuple[Path, Pat
             taken, _ = jobs.setdefault(stem, (source, place))
             if taken != source:
                 raise CloudError(
-                    f"{taken} and {source} would both be written to {folder / stem}.*: give their common folder, or one at a time"
+                    f"{taken} and {source} would both be written to {folder / stem}.*: give their common folder, or"
+                    " one at a time"
                 )
     return list(jobs.values())
 
