@@ -83,9 +83,11 @@ def spconv_subm(features: Tensor, weight: Tensor, plan: GeometryPlan, stage: int
     indices, shape, found = plan._memo[name]
     sparse = spconv.SparseConvTensor(features, indices, shape, plan.num_clouds)
     sparse.indice_dict.update(found)
-    layer = spconv.SubMConv3d(
-        weight.shape[-1], weight.shape[0], kernel, bias=False, indice_key=f"subm{kernel}", device=features.device
-    )
+    # On the meta device, so that no weights are drawn that nobody wants.
+    with torch.device("meta"):
+        layer = spconv.SubMConv3d(
+            weight.shape[-1], weight.shape[0], kernel, bias=False, indice_key=f"subm{kernel}"
+        )
     del layer.weight
     layer.weight = weight
     out = layer(sparse)

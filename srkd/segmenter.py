@@ -180,7 +180,7 @@ def resolve_device(device: torch.device | str) -> torch.device:
         )
     try:
         torch.zeros(1, device=resolved).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise ConfigError(f"device {str(device)!r} cannot be used here: use auto or cpu") from error
     return resolved
 

@@ -30,7 +30,7 @@ class Parser(jsonargparse.ArgumentParser):
 
 def make_parser(verb: str, description: str) -> Parser:
     """The parser of `srkd VERB`."""
-    return Parser(prog=f"srkd {verb}", description=description)
+    return Parser(prog=f"srkd {verb}", description=description, allow_abbrev=False)
 
 
 def add_runtime_arguments(parser: Parser) -> None:
