@@ -21,6 +21,7 @@ from sensor_msgs.msg import PointCloud2
 
 import srkd
 from srkd.errors import SrkdError
+from srkd.intensity import match_intensity
 from srkd.io.pointcloud2 import decode
 from srkd.segmenter import Segmenter
 from srkd_ros.messages import labelled_message
@@ -49,6 +50,7 @@ class SegmentNode(Node):
         self.get_logger().info(f"{header.architecture} labels {scheme.num_classes} classes of {scheme.name}")
         if scheme.name == "street":
             self.get_logger().warning("this model has seen synthetic streets only: do not rely on its labels elsewhere")
+        self._notes: set[str] = set()
         self._publisher = self.create_publisher(PointCloud2, "~/output/points", QoSProfile(depth=1))
         newest_only = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(PointCloud2, "~/input/points", self._label, newest_only)
@@ -61,7 +63,11 @@ class SegmentNode(Node):
     def _label(self, message: PointCloud2) -> None:
         try:
             decoded = decode(message)
-            labels = self._segmenter(decoded.cloud)
+            cloud, note = match_intensity(decoded.cloud, self._segmenter.header.input)
+            if note is not None and note not in self._notes:
+                self._notes.add(note)
+                self.get_logger().warning(note)
+            labels = self._segmenter(cloud)
         except SrkdError as error:
             self.get_logger().warning(f"cloud rejected: {error}", throttle_duration_sec=5.0)
             return

@@ -10,10 +10,12 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from srkd_train.memory import return_freed_memory
 from srkd_train.modules import Segmentation
 from srkd_train.progress import Progress
 from srkd_train.runs import MetricsFile, RunFolder
 
+_STEPS_BETWEEN_TRIMS = 50
 TERMS = ("loss", "cross_entropy", "lovasz", "noise_mse")
 COLUMNS = ("step", "minutes", *TERMS, "lr", "step_s", "data_s", "voxels", "val_miou", "val_macc", "val_all_acc")
 
@@ -69,7 +71,9 @@ class Stop(Callback):
                 self._handlers[number] = signal.signal(number, self._on_signal)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Ask the trainer to stop where there is a reason."""
+        """Ask the trainer to stop where there is a reason; now and then give memory back."""
+        if trainer.global_step % _STEPS_BETWEEN_TRIMS == 0:
+            return_freed_memory()
         if self.reason is None and self.max_minutes is not None and self.clock.this_time_s >= 60 * self.max_minutes:
             self.reason = f"{self.max_minutes:g} minutes are over"
         stop = self.reason is not None

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Point Transformer V3 and CDSegNet once more, one cloud at a time, in numpy and dictionaries: the oracle of the networks.
+"""Point Transformer V3 and CDSegNet once more, cloud by cloud, in numpy and dictionaries: the networks' oracle.
 
-Written from the description of what the public networks compute; weights go by their public names. Rows are in the order in
-which voxels appear, so nothing here leans on sorting, on plans, or on clouds sharing tables.
+Written from the description of what the public networks compute; weights go by their public names. Rows are in the
+order in which voxels appear, so nothing here leans on sorting, on plans, or on clouds sharing tables.
 """
 
 import math
@@ -23,12 +23,16 @@ CURVES = ("z", "z-trans", "hilbert", "hilbert-trans")
 class Level:
     """The voxels of one stride: a row for each, and the rows along every curve."""
 
-    def __init__(self, cells: Sequence[tuple[int, ...]], members: Sequence[tuple[int, ...]], shift: int, depth: int) -> None:
+    def __init__(
+        self, cells: Sequence[tuple[int, ...]], members: Sequence[tuple[int, ...]], shift: int, depth: int
+    ) -> None:
         self.cells = list(dict.fromkeys(cells))
         self.row = {cell: row for row, cell in enumerate(self.cells)}
         member = dict(zip(cells, members, strict=True))
         self.walks = [
-            sorted(range(len(self.cells)), key=lambda row: naive_code(member[self.cells[row]], curve, depth) >> 3 * shift)
+            sorted(
+                range(len(self.cells)), key=lambda row: naive_code(member[self.cells[row]], curve, depth) >> 3 * shift
+            )
             for curve in CURVES
         ]
 
@@ -36,7 +40,9 @@ class Level:
 def levels_of(grid_coord: npt.NDArray[np.int64], stages: int, depth: int) -> list[Level]:
     """Levels of stride 1, 2, 4, ... of one cloud."""
     voxels = [tuple(int(v) for v in voxel) for voxel in grid_coord]
-    return [Level([tuple(v >> stage for v in voxel) for voxel in voxels], voxels, stage, depth) for stage in range(stages)]
+    return [
+        Level([tuple(v >> stage for v in voxel) for voxel in voxels], voxels, stage, depth) for stage in range(stages)
+    ]
 
 
 def patches_of(walk: Sequence[int], size: int) -> list[list[int]]:
@@ -79,7 +85,13 @@ class Branch:
     """A U, ``n`` (segmentation) or ``c`` (noise), over the levels of one cloud."""
 
     def __init__(self, weights: Weights, branch: str, shape: Shape, levels: list[Level], orders: Orders) -> None:
-        self.w, self.branch, self.shape, self.levels, self.orders = weights, f"backbone._{branch}", shape, levels, orders
+        self.w, self.branch, self.shape, self.levels, self.orders = (
+            weights,
+            f"backbone._{branch}",
+            shape,
+            levels,
+            orders,
+        )
 
     def walk(self, stage: int, block: int) -> list[int]:
         return self.levels[stage].walks[self.orders[stage][block % 4]]

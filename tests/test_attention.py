@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Patch attention and cross attention against loops over patches and heads, written from the padding rule."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -26,14 +28,16 @@ def walks(plan: GeometryPlan, patches: Patches) -> list[list[int]]:
     """Rows of each cloud along the curve."""
     walk = patches.rows.view(-1)[patches.slots.sort().values.long()].tolist()
     offsets = plan.offsets(0).tolist()
-    return [walk[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    return [walk[a:b] for a, b in pairwise(offsets)]
 
 
 def numpy_linear(layer: torch.nn.Linear, x: np.ndarray) -> np.ndarray:
     return np.asarray(x @ layer.weight.detach().numpy().T + layer.bias.detach().numpy())
 
 
-def loops(query: np.ndarray, key: np.ndarray, value: np.ndarray, own: list[int], other: list[int], size: int) -> np.ndarray:
+def loops(
+    query: np.ndarray, key: np.ndarray, value: np.ndarray, own: list[int], other: list[int], size: int
+) -> np.ndarray:
     """(N, H, D) each; the rows of one cloud are filled in."""
     out = np.zeros_like(query)
     for number, rows in enumerate(patches_of(other, size)):

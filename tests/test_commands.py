@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`srkd convert, info, logits, predict`: the way of public weights through them, exit codes, and one line for a mistake."""
+"""`srkd convert, info, logits, predict`: public weights through all of them, exit codes, one line for a mistake."""
 
 import json
 import os
@@ -45,7 +45,10 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def student(public: Path) -> Path:
     """The small student converted."""
     path = public / "student.safetensors"
-    assert main(["convert", str(public / "student-nano.pth"), str(path), "--arch", "student-nano", "--scheme", "street"]) == 0
+    assert (
+        main(["convert", str(public / "student-nano.pth"), str(path), "--arch", "student-nano", "--scheme", "street"])
+        == 0
+    )
     return path
 
 
@@ -250,9 +253,17 @@ def test_a_scheme_of_ones_own(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "yard.yaml").write_text(SCHEME_FILE)
     network = build_network("student-nano", 2, 4)
     torch.save({to_public_name(name): value for name, value in network.state_dict().items()}, tmp_path / "in.pth")
-    arguments = ("convert", tmp_path / "in.pth", tmp_path / "out", "--arch", "student-nano", "--scheme", tmp_path / "yard.yaml")
+    arguments = (
+        "convert",
+        tmp_path / "in.pth",
+        tmp_path / "out",
+        "--arch",
+        "student-nano",
+        "--scheme",
+        tmp_path / "yard.yaml",
+    )
     refused(capsys, "'yard' says nothing of the input: add --input-like", *arguments)
-    refused(capsys, "nowhere", *arguments, "--input-like", "nowhere")
+    refused(capsys, "--input-like 'nowhere' is unknown", *arguments, "--input-like", "nowhere")
     assert run(*arguments, "--input-like", "semantickitti") == 0
     header = read_header(tmp_path / "out")
     assert header.scheme.class_names == ("ground", "rest") and header.input.voxel_size_m == 0.05
@@ -327,15 +338,30 @@ WRONG_VOXELS: dict[str, tuple[dict[str, Any], str]] = {
     "no features": ({"feat": None}, "no array 'feat'"),
     "no batch": ({"batch": None}, "no array 'batch'"),
     "float coordinates": ({"grid_coord": np.zeros((80, 3))}, "grid_coord is float64 (80, 3), expected integers"),
-    "two axes": ({"grid_coord": np.zeros((80, 2), int)}, "grid_coord is int64 (80, 2), expected integers of shape (80, 3)"),
+    "two axes": (
+        {"grid_coord": np.zeros((80, 2), int)},
+        "grid_coord is int64 (80, 2), expected integers of shape (80, 3)",
+    ),
     "a scalar": ({"grid_coord": np.int64(3)}, "grid_coord is int64 ()"),
-    "no voxel": ({name: np.zeros(s, d) for name, s, d in (("grid_coord", (0, 3), int), ("feat", (0, 4), np.float32), ("batch", 0, int))}, "at least one"),
-    "five features": ({"feat": np.zeros((80, 5), np.float32)}, "feat is float32 (80, 5), expected floats of shape (80, 4)"),
+    "no voxel": (
+        {"grid_coord": np.zeros((0, 3), int), "feat": np.zeros((0, 4), np.float32), "batch": np.zeros(0, int)},
+        "at least one",
+    ),
+    "five features": (
+        {"feat": np.zeros((80, 5), np.float32)},
+        "feat is float32 (80, 5), expected floats of shape (80, 4)",
+    ),
     "a feature short": ({"feat": np.zeros((79, 4), np.float32)}, "feat is float32 (79, 4)"),
     "integer features": ({"feat": np.zeros((80, 4), int)}, "expected floats"),
-    "a feature that is no number": ({"feat": np.full((80, 4), np.nan, np.float32)}, "feat holds values that are not finite"),
+    "a feature that is no number": (
+        {"feat": np.full((80, 4), np.nan, np.float32)},
+        "feat holds values that are not finite",
+    ),
     "a feature beyond float32": ({"feat": np.full((80, 4), 1e300)}, "feat holds values that are not finite"),
-    "noise that is no number": ({"noise": np.full((80, 4), np.inf, np.float32)}, "noise holds values that are not finite"),
+    "noise that is no number": (
+        {"noise": np.full((80, 4), np.inf, np.float32)},
+        "noise holds values that are not finite",
+    ),
     "a batch that falls": ({"batch": np.repeat([1, 0], [60, 20])}, "ascending order"),
     "a negative batch": ({"batch": np.repeat([-1, 0], [60, 20])}, "ascending order"),
     "an absurd batch": ({"batch": np.repeat([0, 10**12], [60, 20])}, "cloud numbers from 0 to"),
@@ -373,14 +399,16 @@ def test_a_file_that_is_no_npz_is_one_line(student: Path, tmp_path: Path, capsys
     }
     for content in contents.values():
         (tmp_path / "bad.npz").write_bytes(content)
-        refused(capsys, "bad.npz is not a whole .npz file", "logits", student, tmp_path / "bad.npz", tmp_path / "out.npz")
+        refused(
+            capsys, "bad.npz is not a whole .npz file", "logits", student, tmp_path / "bad.npz", tmp_path / "out.npz"
+        )
     refused(capsys, "is not a file", "logits", student, tmp_path / "absent.npz", tmp_path / "out.npz")
 
 
 def test_an_output_that_cannot_be_written_is_one_line(student: Path, tmp_path: Path, capsys: Capture) -> None:
     given = voxel_file(tmp_path / "in.npz")
     (tmp_path / "file").write_text("x")
-    refused(capsys, "Not a directory", "logits", student, given, tmp_path / "file" / "out.npz", code=1)
+    refused(capsys, "out.npz cannot be written (", "logits", student, given, tmp_path / "file" / "out.npz")
 
 
 @pytest.mark.parametrize(
@@ -416,7 +444,9 @@ def test_predicted_files_hold_the_segmenters_labels(student: Path, tmp_path: Pat
     scan(200, 1).tofile(tmp_path / "b.bin")
     out, scheme = tmp_path / "out", get_scheme("street")
     capsys.readouterr()
-    assert run("predict", tmp_path / "a.npy", tmp_path / "b.bin", "--checkpoint", student, "--output", out, "--ply") == 0
+    assert (
+        run("predict", tmp_path / "a.npy", tmp_path / "b.bin", "--checkpoint", student, "--output", out, "--ply") == 0
+    )
     shown = capsys.readouterr()
     assert "2 of 2 clouds, 500 points labelled" in shown.out and "synthetic streets" in shown.err
     labels = Segmenter.load(student)(points)
@@ -461,7 +491,10 @@ def test_two_clouds_with_one_place_for_their_labels_are_refused(student: Path, t
         files = (tmp_path / "a.npy", second)
         refused(capsys, message, "predict", *files, "--checkpoint", student, "--output", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert run("predict", tmp_path / "a.npy", tmp_path / "a.npy", "--checkpoint", student, "--output", tmp_path / "out") == 0
+    assert (
+        run("predict", tmp_path / "a.npy", tmp_path / "a.npy", "--checkpoint", student, "--output", tmp_path / "out")
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("name", "option"), [("a.npy", ()), ("a.ply", ("--ply",))])
@@ -483,7 +516,9 @@ def test_labels_never_replace_the_cloud(
     assert cloud.read_bytes() == before
 
 
-def test_a_scale_that_does_not_fit_is_said_once_and_brought_over(student: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_scale_that_does_not_fit_is_said_once_and_brought_over(
+    student: Path, tmp_path: Path, capsys: Capture
+) -> None:
     for number in range(3):
         points = scan(20, number)
         points[:, 3] *= 255

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Curve codes against scalar transforms written from their definitions, and what plans rely on: nesting and adjacency."""
+"""Curve codes against scalar transforms written from their definitions, and what plans rely on: nesting, adjacency."""
 
 import pytest
 import torch

@@ -31,14 +31,14 @@ def test_bytes_become_fractions() -> None:
     found, note = match_intensity(cloud(0, 51, 255, 400, -3), UNIT)
     assert found.intensity is not None and found.intensity.dtype == np.float32
     np.testing.assert_allclose(found.intensity, [0, 0.2, 1, 1, 0])
-    assert note == "intensity up to 400 divided by 255: the network was trained on 0 to 1"
+    assert note == "intensity of 0 to 255 divided by 255: the network was trained on 0 to 1"
 
 
 def test_fractions_become_bytes() -> None:
     found, note = match_intensity(cloud(0, 0.2, 1), BYTE)
     assert found.intensity is not None and found.intensity.dtype == np.float32
     np.testing.assert_allclose(found.intensity, [0, 51, 255])
-    assert note == "intensity up to 1 times 255: the network was trained on 0 to 255"
+    assert note == "intensity of 0 to 1 times 255: the network was trained on 0 to 255"
 
 
 @pytest.mark.parametrize("spec", [UNIT, BYTE, COUNTS])

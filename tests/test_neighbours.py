@@ -39,7 +39,11 @@ def test_table_equals_a_dictionary(count: int, kernel: int) -> None:
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_clouds_of_a_batch_do_not_see_each_other(kernel: int) -> None:
     cloud = voxels(120, seed=1)
-    check(torch.cat([cloud, cloud, cloud[:50]]), torch.tensor([0, 1, 2]).repeat_interleave(torch.tensor([120, 120, 50])), kernel)
+    check(
+        torch.cat([cloud, cloud, cloud[:50]]),
+        torch.tensor([0, 1, 2]).repeat_interleave(torch.tensor([120, 120, 50])),
+        kernel,
+    )
 
 
 def test_the_ends_of_the_lattice() -> None:

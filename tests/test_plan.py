@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Geometry plans against dictionaries and hand-worked patches, and the promises that batches and copies are built on."""
+"""Geometry plans against dictionaries and hand-worked patches, and the promises that batches and copies rest on."""
 
 import copy
 import io
@@ -200,7 +200,7 @@ def test_equal_voxels_of_two_clouds_are_no_mistake() -> None:
 
 def test_what_the_spec_left_out_is_named() -> None:
     plan = build([line(4)], PlanSpec(1, frozenset({(0, 3)}), frozenset({(0, "z", 8)})))
-    with pytest.raises(KeyError, match="neighbours/0/5.*kernels"):
+    with pytest.raises(KeyError, match=r"neighbours/0/5.*kernels"):
         plan.neighbours(0, 5)
     with pytest.raises(KeyError, match=r"patch/0/hilbert/8.*patches"):
         plan.patches(0, "hilbert", 8)
@@ -275,5 +275,7 @@ def test_voxels_in_any_order_get_the_same_logits() -> None:
     mixed = torch.cat([torch.randperm(70), 70 + torch.randperm(9)])
     with torch.no_grad():
         plain = network(features, plan_of(clouds, network))
-        other = network(features[mixed], plan_of([torch.cat(clouds)[mixed][:70], torch.cat(clouds)[mixed][70:]], network))
+        other = network(
+            features[mixed], plan_of([torch.cat(clouds)[mixed][:70], torch.cat(clouds)[mixed][70:]], network)
+        )
     assert torch.equal(plain[mixed], other)

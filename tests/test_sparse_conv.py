@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sparse convolution against a dense convolution of a filled grid: forward, gradients, both paths, batches, precisions."""
+"""Sparse convolution against a dense one of a filled grid: forward, gradients, both paths, batches, precisions."""
 
 import pytest
 import torch

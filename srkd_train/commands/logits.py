@@ -70,7 +70,10 @@ def main(argv: list[str]) -> int:
             logits = network(features, plan)
     buffer = io.BytesIO()
     np.savez(buffer, logits=logits.float().cpu().numpy())
-    write_atomic(args.output, [buffer.getbuffer()])
+    try:
+        write_atomic(args.output, [buffer.getbuffer()])
+    except OSError as error:
+        raise CloudError(f"{args.output} cannot be written ({error.strerror}): give another output") from error
     sys.stdout.write(f"{args.output}: logits {tuple(logits.shape)}\n")
     return 0
 
