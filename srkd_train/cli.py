@@ -12,7 +12,7 @@ import jsonargparse
 
 import srkd
 from srkd.errors import CheckpointError
-from srkd.segmenter import PRECISIONS
+from srkd.segmenter import PRECISIONS, Segmenter
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 DEFAULT_CHECKPOINT = "student-nano"
@@ -34,13 +34,29 @@ def make_parser(verb: str, description: str) -> Parser:
 
 
 def add_runtime_arguments(parser: Parser) -> None:
-    """--device, --precision and --backend, as ``Segmenter.load`` takes them."""
+    """--device, --precision, --backend and --sha256, as ``Segmenter.load`` takes them."""
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1 ...")
     parser.add_argument(
         "--precision", default="fp32", choices=sorted(PRECISIONS), help="arithmetic (autocast below fp32)"
     )
     parser.add_argument(
         "--backend", default="torch", help="torch, or accelerators joined by +: spconv, torch-scatter, flash-attn"
+    )
+    parser.add_argument("--sha256", default=None, help="refuse a checkpoint file of another digest (see `srkd info`)")
+
+
+def load_segmenter(checkpoint: str | None, args: Any) -> Segmenter:
+    """The segmenter that a command's checkpoint and runtime arguments mean.
+
+    Raises:
+        CheckpointError, ConfigError: see :meth:`Segmenter.load`.
+    """
+    return Segmenter.load(
+        checkpoint_path(checkpoint),
+        device=args.device,
+        precision=args.precision,
+        backend=args.backend,
+        expected_sha256=args.sha256,
     )
 
 

@@ -506,7 +506,8 @@ def test_labels_never_replace_the_cloud(
         np.save(cloud, scan(20))
     else:
         cloud.write_text(
-            "ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\nend_header\n1 2 3\n"
+            "ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\n"
+            "end_header\n1 2 3\n"
         )
     before = cloud.read_bytes()
     message = "would overwrite the cloud"

@@ -173,7 +173,7 @@ def test_the_same_input_gives_the_same_bits_and_nothing_is_drawn(build: Callable
 def test_thread_counts_agree(name: str) -> None:
     torch.manual_seed(0)
     network = build_network(name, 12, 4).eval()
-    cloud, features = voxels(1500, 0, 24), features_of(1500, 0)
+    cloud, features = voxels(700, 0, 16), features_of(700, 0)
     before, runs = torch.get_num_threads(), []
     try:
         for threads in (1, 2):

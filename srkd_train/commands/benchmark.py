@@ -25,7 +25,7 @@ from srkd.labels import get_scheme
 from srkd.plan_build import build_plan
 from srkd.segmenter import STAGES, Segmenter
 from srkd.voxel import voxelize
-from srkd_train.cli import EXIT_OK, add_runtime_arguments, checkpoint_path, make_parser, table
+from srkd_train.cli import EXIT_OK, add_runtime_arguments, load_segmenter, make_parser, table
 from srkd_train.commands.convert import INPUTS
 from srkd_train.machine import describe_machine, peak_memory_mib
 from srkd_train.memory import keep_freed_memory
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
     keep_freed_memory()
     options = {"device": args.device, "precision": args.precision, "backend": args.backend}
     if args.arch is None:
-        segmenter = Segmenter.load(checkpoint_path(args.checkpoint), **options)
+        segmenter = load_segmenter(args.checkpoint, args)
     else:
         segmenter = random_segmenter(args.arch, args.scheme, options)
     figures = benchmark(segmenter, find_clouds(args.files), frames=args.frames, warmup=args.warmup)

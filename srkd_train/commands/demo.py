@@ -22,7 +22,7 @@ from srkd.io.atomic import write_atomic
 from srkd.io.files import read_cloud
 from srkd.labels import IGNORE, SCHEMES, LabelScheme
 from srkd.segmenter import STAGES, Segmenter
-from srkd_train.cli import EXIT_OK, add_runtime_arguments, checkpoint_path, make_parser
+from srkd_train.cli import EXIT_OK, add_runtime_arguments, checkpoint_path, load_segmenter, make_parser
 from srkd_train.data.sample import Sample
 from srkd_train.data.semantickitti import SemanticKITTI
 from srkd_train.data.street import HELD_OUT_SEEDS, drive
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
     if args.frames < 1:
         raise CloudError(f"--frames {args.frames} makes no drive: give at least 1")
     path = checkpoint_path(args.checkpoint)
-    segmenter = Segmenter.load(path, device=args.device, precision=args.precision, backend=args.backend)
+    segmenter = load_segmenter(args.checkpoint, args)
     if segmenter.header.scheme.class_names != SCHEMES["street"].class_names:
         raise CloudError(
             f"{path} labels {segmenter.header.scheme.name} classes, the demo's world has street classes: use predict"

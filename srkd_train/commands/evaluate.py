@@ -8,8 +8,7 @@ from pathlib import Path
 
 from srkd.errors import CheckpointError, ConfigError
 from srkd.io.atomic import write_atomic
-from srkd.segmenter import Segmenter
-from srkd_train.cli import add_runtime_arguments, checkpoint_path, make_parser
+from srkd_train.cli import add_runtime_arguments, checkpoint_path, load_segmenter, make_parser
 from srkd_train.config import cache_dir
 from srkd_train.data.catalog import split_part
 from srkd_train.data.loader import spread_indices
@@ -46,7 +45,7 @@ def main(argv: list[str]) -> int:
             f"--limit {args.limit}, --workers {args.workers}: give at least 1 cloud and at least 0 workers"
         )
     path = checkpoint_path(args.checkpoint)
-    segmenter = Segmenter.load(path, device=args.device, precision=args.precision, backend=args.backend)
+    segmenter = load_segmenter(args.checkpoint, args)
     split = args.split or DEFAULT_SPLITS[args.data]
     part = split_part(args.data, split, root=args.root, sequences=args.sequences, cache=cache_dir(args.cache_dir))
     scheme = segmenter.header.scheme

@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     add_runtime_arguments(parser)
     args = parser.parse_args(argv)
     device = resolve_device(args.device)
-    network, _ = load_checkpoint(checkpoint_path(args.checkpoint), device=device)
+    network, _ = load_checkpoint(checkpoint_path(args.checkpoint), device=device, expected_sha256=args.sha256)
     use_backend(network, Backend.parse(args.backend))
     voxels = read_voxels(args.input, network.config.unet.in_channels)
     grid = torch.from_numpy(voxels["grid_coord"]).to(device)

@@ -19,7 +19,7 @@ from srkd.io.label_files import cloud_stem, label_path, write_labels
 from srkd.io.ply import write_colored_ply
 from srkd.labels import LabelScheme
 from srkd.segmenter import Labels, Segmenter
-from srkd_train.cli import EXIT_FAILED, EXIT_OK, add_runtime_arguments, checkpoint_path, make_parser
+from srkd_train.cli import EXIT_FAILED, EXIT_OK, add_runtime_arguments, load_segmenter, make_parser
 from srkd_train.progress import Progress
 
 
@@ -50,9 +50,7 @@ def main(argv: list[str]) -> int:
     add_runtime_arguments(parser)
     args = parser.parse_args(argv)
     jobs = plan_outputs(args.files, Path(args.output))
-    segmenter = Segmenter.load(
-        checkpoint_path(args.checkpoint), device=args.device, precision=args.precision, backend=args.backend
-    )
+    segmenter = load_segmenter(args.checkpoint, args)
     scheme = segmenter.header.scheme
     if scheme.name == "street":
         sys.stderr.write(
@@ -62,15 +60,14 @@ def main(argv: list[str]) -> int:
     refuse_overwriting(outputs, jobs, scheme)
     progress = Progress(len(jobs), "labelled")
     failures, points = 0, 0
-    kinds: set[str] = set()
+    notes: set[str] = set()
     for source, place in jobs:
         try:
             cloud = read_cloud(source)
             if not args.raw_intensity:
                 cloud, note = match_intensity(cloud, segmenter.header.input)
-                kind = note.partition(":")[2] if note else ""
-                if note and kind not in kinds:
-                    kinds.add(kind)
+                if note and note not in notes:
+                    notes.add(note)
                     progress.say(f"{source}: {note}")
             labels = segmenter(cloud)
             write_outputs(outputs, place, cloud, labels, segmenter)
