@@ -21,6 +21,7 @@ VERBS = {
     "benchmark": "time a network stage by stage, and hold it against this machine's own limits",
     "convert": "bring public weights (.pth) in",
     "export": "write a network as ONNX",
+    "pack": "store a network in half precision, with its score",
     "logits": "run a network on ready-made voxels, for comparison with other implementations",
 }
 """Verb to one line of help; its module is ``srkd_train.commands.VERB``."""
