@@ -106,7 +106,8 @@ def scatter_max(values: Tensor, index: Tensor, count: int) -> Tensor:
 
 
 def flash_attention(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor | None) -> Tensor:
-    """(P, H, K, D) each -> (P, H, K, D) by flash-attn; keys beyond ``lengths`` (P,) are left out."""
+    """(P, H, K, D) each -> (P, H, K, D) by flash-attn, in half precision whatever comes in; keys beyond
+    ``lengths`` (P,) are left out."""
     from flash_attn import flash_attn_func, flash_attn_varlen_func
 
     patches, heads, size, width = query.shape

@@ -12,6 +12,7 @@ from torch import Tensor
 from srkd.architectures import NOISE_UNET, Network
 from srkd.cdsegnet import CDSegNet, CDSegNetConfig
 from srkd.checkpoint import Header
+from srkd.diffusion import DiffusionConfig
 from srkd.input_spec import InputSpec
 from srkd.labels import get_scheme
 from srkd.nn.unet import UNetConfig
@@ -70,12 +71,13 @@ def small_ptv3(seed: int = 0, *, num_classes: int = 12, **changes: Any) -> PTv3:
     return network.eval()
 
 
-def small_cdsegnet(seed: int = 0, *, num_classes: int = 12, patch_size: int = 8) -> CDSegNet:
+def small_cdsegnet(
+    seed: int = 0, *, num_classes: int = 12, patch_size: int = 8, diffusion: DiffusionConfig | None = None
+) -> CDSegNet:
     """A CDSegNet of some ten thousand parameters, in eval mode."""
     unet, noise = replace(UNET, patch_size=patch_size), replace(NOISE, patch_size=patch_size)
-    network = CDSegNet(CDSegNetConfig(unet, noise, num_classes))
+    network = CDSegNet(CDSegNetConfig(unet, noise, num_classes, diffusion or DiffusionConfig()))
     randomize(network, seed)
-    network.reset_schedule()
     return network.eval()
 
 

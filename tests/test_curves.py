@@ -4,7 +4,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_curves import hilbert, naive_code
 
@@ -54,6 +54,7 @@ def test_depths_equal_modulo_three_order_alike_and_others_do_not() -> None:
     assert order[3] != order[2] != order[4] != order[3]
 
 
+@settings(deadline=None)
 @given(st.tuples(*[st.integers(0, 2**MAX_DEPTH - 1)] * 3))
 def test_swapping_axes_in_the_code_is_swapping_them_in_the_point(point: tuple[int, int, int]) -> None:
     x, y, z = point

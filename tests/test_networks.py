@@ -13,6 +13,7 @@ from small_networks import NOISE, UNET, features_of, plan_of, small_cdsegnet, sm
 
 from srkd.architectures import ARCHITECTURES, Network, build_network
 from srkd.cdsegnet import CDSegNet, CDSegNetConfig
+from srkd.diffusion import DiffusionConfig
 from srkd.errors import ConfigError
 from srkd.nn.unet import UNetConfig
 from srkd.plan import GeometryPlan
@@ -44,7 +45,7 @@ def make(counts: tuple[int, ...]) -> tuple[list[torch.Tensor], torch.Tensor]:
 def arguments(shuffled: bool, network: Network) -> dict[str, object]:
     if not shuffled:
         return {}
-    return {"spec": network.plan_spec.all_curves(), "shuffle": torch.Generator().manual_seed(7)}
+    return {"spec": network.plan_spec.all_curves(), "shuffle": torch.Generator().manual_seed(1)}
 
 
 def orders_of(plan: GeometryPlan, stream: int) -> list[list[int]]:
@@ -299,22 +300,24 @@ def test_training_noises_each_cloud_at_its_own_time(teacher: CDSegNet) -> None:
 
 
 @pytest.mark.parametrize("final", [False, True])
-@pytest.mark.parametrize("count", [1, 3])
-def test_multi_step_inference_by_hand(teacher: CDSegNet, count: int, final: bool) -> None:
+@pytest.mark.parametrize(("count", "times"), [(1, (9, -1)), (3, (9, 5, 2, -1)), (10, (9, 8, 7, 6, 5, 4, 3, 2, 1, 0))])
+def test_multi_step_inference_by_hand(count: int, times: tuple[int, ...], final: bool) -> None:
+    network = small_cdsegnet(diffusion=DiffusionConfig(10, "linear", 0.1, 0.5))
     clouds, features = make((30,))
-    plan, noisy = plan_of(clouds, teacher), features_of(30, 1)
-    level = torch.linspace(0.001, 0.005, 1000, dtype=torch.float64).neg().add(1).cumprod(0).float()
+    plan, noisy = plan_of(clouds, network), features_of(30, 1)
+    level = torch.linspace(0.1, 0.5, 10, dtype=torch.float64).neg().add(1).cumprod(0).float()
     logits = []
     with torch.no_grad():
-        found = teacher.multi_step(features.float(), plan, count=count, noise=noisy, final=final)
-        for step in {1: (999, -1), 3: (999, 665, 332, -1)}[count]:
-            out, eps = teacher.forward_denoise(features.float(), plan, noisy=noisy, time=torch.tensor([step]))
+        found = network.multi_step(features.float(), plan, count=count, noise=noisy, final=final)
+        for step in times:
+            out, eps = network.forward_denoise(features.float(), plan, noisy=noisy, time=torch.tensor([step]))
             logits.append(out)
             if step > 0:
                 clean = (noisy - (1 - level[step]).sqrt() * eps) / level[step].sqrt()
                 noisy = level[step - 1].sqrt() * clean + (1 - level[step - 1]).sqrt() * eps
     expected = logits[-1] if final else torch.stack(logits).mean(dim=0)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert float((logits[0] - logits[-1]).abs().max()) > 1e-2
 
 
 def test_voxels_in_any_order_get_the_same_logits_for_their_own_noise(teacher: CDSegNet) -> None:
@@ -333,3 +336,11 @@ def test_contradictory_configurations_are_refused() -> None:
         CDSegNetConfig(UNET, replace(NOISE, time_channels=0), 12)
     with pytest.raises(ConfigError, match="'studnet' is unknown: use one of student, ptv3"):
         build_network("studnet", 12, 4)
+
+
+def test_drop_path_rises_along_the_encoder_and_towards_the_coarse_end_of_the_decoder() -> None:
+    unet = small_ptv3(drop_path=0.2).unet
+    encoder = [block.drop_path.probability for stage in unet.encoder for block in stage.blocks]
+    decoder = [[block.drop_path.probability for block in stage.blocks] for stage in unet.decoder]
+    assert encoder == pytest.approx([0, 0.04, 0.08, 0.12, 0.16, 0.2])
+    assert decoder[0] == pytest.approx([0.1, 0]) and decoder[1] == pytest.approx([0.2])
