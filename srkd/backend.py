@@ -55,6 +55,19 @@ class Backend:
             backend = replace(backend, **{ACCELERATORS[name]: name})
         return backend
 
+    def refuse_wrong_device(self, device: torch.device) -> None:
+        """Says at once what would fail, or be wrong, at the first frame.
+
+        Raises:
+            ConfigError: flash-attn on a CPU; spconv on a CPU with more than one thread (its scatter-add races).
+        """
+        if device.type == "cpu" and self.attention == "flash-attn":
+            raise ConfigError("backend flash-attn runs on NVIDIA GPUs only: use device cuda, or backend torch")
+        if device.type == "cpu" and self.conv == "spconv" and torch.get_num_threads() > 1:
+            raise ConfigError(
+                "backend spconv on a CPU is wrong with more than one thread: set_num_threads(1) or backend torch"
+            )
+
 
 def use_backend(network: NetworkT, backend: Backend) -> NetworkT:
     """Sets the backend of every layer that has one; returns the network."""
@@ -71,10 +84,7 @@ def spconv_subm(features: Tensor, weight: Tensor, plan: GeometryPlan, stage: int
     """
     import spconv.pytorch as spconv
 
-    if features.device.type == "cpu" and torch.get_num_threads() > 1:
-        raise ConfigError(
-            "backend spconv on a CPU is wrong with more than one thread: set_num_threads(1) or backend torch"
-        )
+    Backend(conv="spconv").refuse_wrong_device(features.device)
     name = f"spconv/{stage}"
     if name not in plan._memo:
         indices = torch.cat([plan.batch(stage).unsqueeze(1), plan.coord(stage)], dim=1).contiguous()
@@ -85,9 +95,7 @@ def spconv_subm(features: Tensor, weight: Tensor, plan: GeometryPlan, stage: int
     sparse.indice_dict.update(found)
     # On the meta device, so that no weights are drawn that nobody wants.
     with torch.device("meta"):
-        layer = spconv.SubMConv3d(
-            weight.shape[-1], weight.shape[0], kernel, bias=False, indice_key=f"subm{kernel}"
-        )
+        layer = spconv.SubMConv3d(weight.shape[-1], weight.shape[0], kernel, bias=False, indice_key=f"subm{kernel}")
     del layer.weight
     layer.weight = weight
     out = layer(sparse)

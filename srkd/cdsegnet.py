@@ -89,9 +89,8 @@ class CDSegNet(nn.Module):
             features: (N, C) in the order of the voxels given to the plan.
             plan: their geometry.
             noise: (N, C) what the noise branch sees; drawn when absent.
-            generator: draws it (on the CPU, so that a seed gives the same noise on every device); by default one with
-            seed 0,
-                so that the same input gives the same output.
+            generator: draws it for the whole batch; by default each cloud's is drawn with seed 0, so that the same cloud
+                gives the same output whatever its order and its batch mates.
             stream: the segmentation branch follows this stream of the plan's orders, the noise branch the next one.
 
         Returns:
@@ -111,10 +110,10 @@ class CDSegNet(nn.Module):
         stream: int = 0,
     ) -> PTv3Features:
         """The segmentation branch's features, in the plan's row order; arguments as in :meth:`forward`."""
-        noisy = self._draw(features, generator) if noise is None else noise
+        noisy = self._draw(plan, generator) if noise is None else to_rows(noise, plan)
         last = torch.full((plan.num_clouds,), self.config.diffusion.steps - 1, device=features.device)
         time = self._embed(last)
-        context = self.noise_unet.encode(to_rows(noisy, plan), plan, time=time, stream=stream + 1)[-1]
+        context = self.noise_unet.encode(noisy, plan, time=time, stream=stream + 1)[-1]
         encoded = self.unet.encode(to_rows(features, plan), plan, stream=stream)
         bottleneck, _ = self._transfer(encoded[-1], context, plan, stream)
         encoded = (*encoded[:-1], bottleneck)
@@ -186,7 +185,7 @@ class CDSegNet(nn.Module):
         Returns:
             (N, num_classes) logits, in input order.
         """
-        noisy = self._draw(features, generator) if noise is None else noise
+        noisy = from_rows(self._draw(plan, generator), plan) if noise is None else noise
         times = inference_times(self.config.diffusion.steps, count)
         total: Tensor | None = None
         for step in times:
@@ -198,10 +197,16 @@ class CDSegNet(nn.Module):
         assert total is not None
         return total if final else total / len(times)
 
-    def _draw(self, features: Tensor, generator: torch.Generator | None) -> Tensor:
-        generator = generator or torch.Generator().manual_seed(0)
-        noise = torch.randn(features.shape[0], self.config.noise_unet.in_channels, generator=generator)
-        return noise.to(features.device)
+    def _draw(self, plan: GeometryPlan, generator: torch.Generator | None) -> Tensor:
+        """(N, C) noise in row order, drawn on the CPU so that a seed gives the same on every device."""
+        channels = self.config.noise_unet.in_channels
+        if generator is not None:
+            return torch.randn(plan.num_rows(0), channels, generator=generator).to(plan.device)
+        parts = [
+            torch.randn(count, channels, generator=torch.Generator().manual_seed(0))
+            for count in plan.offsets(0).diff().tolist()
+        ]
+        return torch.cat(parts).to(plan.device)
 
     def _embed(self, time: Tensor) -> Tensor:
         embedded = time_embedding(time, self.config.noise_unet.time_channels).to(self.time1.weight.dtype)

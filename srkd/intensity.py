@@ -43,7 +43,5 @@ def match_intensity(cloud: Cloud, spec: InputSpec) -> tuple[Cloud, str | None]:
         ), "intensity of 0 to 255 divided by 255: the network was trained on 0 to 1"
     if spec.intensity == "divide_255" and 0 < largest <= 1:
         scaled = cloud.intensity * np.float32(_BYTE)
-        return replace(
-            cloud, intensity=scaled
-        ), "intensity of 0 to 1 times 255: the network was trained on 0 to 255"
+        return replace(cloud, intensity=scaled), "intensity of 0 to 1 times 255: the network was trained on 0 to 255"
     return cloud, None

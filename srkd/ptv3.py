@@ -55,13 +55,12 @@ class PTv3(nn.Module):
         Returns:
             (N, num_classes), in the same order.
         """
-        rows = to_rows(features, plan)
-        logits: Tensor = self.head(self.forward_features(rows, plan, stream=stream).decoder[0])
+        logits: Tensor = self.head(self.forward_features(features, plan, stream=stream).decoder[0])
         return from_rows(logits, plan)
 
-    def forward_features(self, rows: Tensor, plan: GeometryPlan, *, stream: int = 0) -> PTv3Features:
-        """Every stage's features from (N, in_channels) features in row order (:func:`to_rows`)."""
-        encoded = self.unet.encode(rows, plan, stream=stream)
+    def forward_features(self, features: Tensor, plan: GeometryPlan, *, stream: int = 0) -> PTv3Features:
+        """Every stage's features, in the plan's row order; arguments as in :meth:`forward`."""
+        encoded = self.unet.encode(to_rows(features, plan), plan, stream=stream)
         return PTv3Features(encoded, self.unet.decode(encoded, plan, stream=stream))
 
 

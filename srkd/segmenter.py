@@ -85,7 +85,9 @@ class Segmenter:
         self.device = resolve_device(device)
         self.precision = precision
         self.header = header
-        self.network = use_backend(network.to(self.device).eval(), Backend.parse(backend))
+        parsed = Backend.parse(backend)
+        parsed.refuse_wrong_device(self.device)
+        self.network = use_backend(network.to(self.device).eval(), parsed)
         self.last_frame = FrameStats(dict.fromkeys(STAGES, 0.0), 0, 0, 0)
 
     @classmethod

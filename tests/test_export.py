@@ -74,9 +74,7 @@ def test_export_holds_at_other_sizes() -> None:
 
 
 @pytest.mark.parametrize("kind", ["ptv3", "cdsegnet"])
-def test_onnx_agrees_with_torch_at_other_sizes(
-    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_onnx_agrees_with_torch_at_other_sizes(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     onnx = pytest.importorskip("onnx", reason="needs onnx")
     runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     pytest.importorskip("onnxscript", reason="needs onnxscript")

@@ -18,6 +18,7 @@ from srkd.errors import ConfigError
 from srkd.nn.unet import UNetConfig
 from srkd.plan import GeometryPlan
 from srkd.plan_build import build_plan
+from srkd.ptv3 import from_rows
 from srkd.public_weights import to_public_name
 
 FIXED = [range(4)] * 3
@@ -236,10 +237,9 @@ def test_features_of_all_stages_come_in_row_order() -> None:
     network = small_ptv3()
     clouds, features = make((60,))
     plan = plan_of(clouds, network)
-    order = plan.input_order()
-    assert order is not None
+    assert plan.input_order() is not None
     with torch.no_grad():
-        found = network.forward_features(features.float()[order], plan)
+        found = network.forward_features(features.float(), plan)
         logits = network.head(found.decoder[0])[plan.input_rows()]
         assert torch.equal(logits, network(features.float(), plan))
     assert [tuple(f.shape) for f in found.encoder] == [
@@ -266,15 +266,23 @@ def test_noise_is_drawn_with_seed_zero_or_by_the_generator(teacher: CDSegNet) ->
     clouds, features = make((45,))
     plan = plan_of(clouds, teacher)
 
-    def seeded(seed: int) -> torch.Generator:
-        return torch.Generator().manual_seed(seed)
+    def drawn(seed: int) -> torch.Tensor:
+        return from_rows(torch.randn(45, 4, generator=torch.Generator().manual_seed(seed)), plan)
 
     with torch.no_grad():
         default = teacher(features.float(), plan)
-        assert torch.equal(default, teacher(features.float(), plan, noise=torch.randn(45, 4, generator=seeded(0))))
-        other = teacher(features.float(), plan, generator=seeded(8))
-        assert torch.equal(other, teacher(features.float(), plan, noise=torch.randn(45, 4, generator=seeded(8))))
+        assert torch.equal(default, teacher(features.float(), plan, noise=drawn(0)))
+        other = teacher(features.float(), plan, generator=torch.Generator().manual_seed(8))
+        assert torch.equal(other, teacher(features.float(), plan, noise=drawn(8)))
     assert not torch.equal(default, other)
+
+
+def test_default_noise_of_a_cloud_depends_on_no_batch_mate(teacher: CDSegNet) -> None:
+    clouds, features = make((45, 60))
+    with torch.no_grad():
+        both = teacher(features.float(), plan_of(clouds, teacher))
+        alone = teacher(features.float()[45:], plan_of(clouds[1:], teacher))
+    torch.testing.assert_close(both[45:], alone, rtol=0, atol=1e-5)
 
 
 def test_the_noise_branch_reaches_the_logits_through_the_bridge(teacher: CDSegNet) -> None:

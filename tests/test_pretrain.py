@@ -238,4 +238,4 @@ def test_shipped_configurations_are_valid(path: Path) -> None:
 
 
 def test_there_are_shipped_configurations() -> None:
-    assert {path.stem for path in CONFIGS} == {"street", "street_teacher", "semantickitti"}
+    assert {path.stem for path in CONFIGS} == {"street", "street_teacher", "semantickitti", "semantickitti_nano"}

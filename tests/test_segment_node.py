@@ -21,9 +21,9 @@ from real_data import real_data
 from srkd.architectures import build_network
 from srkd.checkpoint import Header, save_checkpoint
 from srkd.input_spec import InputSpec
+from srkd.intensity import match_intensity
 from srkd.io.pointcloud2 import decode, read_fields
 from srkd.labels import get_scheme
-from srkd.intensity import match_intensity
 from srkd.segmenter import Segmenter
 from srkd_ros.transport import use_large_cloud_profile
 

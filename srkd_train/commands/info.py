@@ -60,4 +60,5 @@ def describe(path: str) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return "".join(sign if sign.isprintable() else "?" for sign in text)  # a foreign header may hold control codes
