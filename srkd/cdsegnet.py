@@ -89,8 +89,8 @@ class CDSegNet(nn.Module):
             features: (N, C) in the order of the voxels given to the plan.
             plan: their geometry.
             noise: (N, C) what the noise branch sees; drawn when absent.
-            generator: draws it for the whole batch; by default each cloud's is drawn with seed 0, so that the same cloud
-                gives the same output whatever its order and its batch mates.
+            generator: draws it for the whole batch; by default each cloud's is drawn with seed 0, so that the same
+                cloud gives the same output whatever its order and its batch mates.
             stream: the segmentation branch follows this stream of the plan's orders, the noise branch the next one.
 
         Returns:

@@ -45,7 +45,8 @@ def main(argv: list[str]) -> int:
     parser = make_parser(
         "logits",
         "IN holds grid_coord (N,3) int32, feat (N,C) float32, batch (N,) int64 ascending, and optionally depth"
-        " (curve bits; default: each cloud's own) and, for CDSegNet, noise (N,C) float32. OUT gets logits (N,K) float32 in input order.",
+        " (curve bits; default: each cloud's own) and, for CDSegNet, noise (N,C) float32. OUT gets logits (N,K) float32"
+        " in input order.",
     )
     parser.add_argument("checkpoint")
     parser.add_argument("input")
