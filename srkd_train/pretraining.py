@@ -8,7 +8,7 @@ import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import date
 from pathlib import Path
 
 import lightning
@@ -84,6 +84,7 @@ def pretrain(config: RunConfig, *, command: Sequence[str]) -> Outcome | None:
         torch.set_num_threads(config.trainer.threads)
     part = training_part(config.data)
     network = _network(config, part.clouds.scheme)
+    command = folder.first_command() or command
     if first_process:
         folder.create(config, command)
     start = _saved_step(folder) if config.resume else 0
@@ -212,18 +213,29 @@ def _finish(config: RunConfig, folder: RunFolder) -> tuple[Score | None, str]:
 def _facts(config: RunConfig, part: Part, command: Sequence[str]) -> dict[str, object]:
     """What a checkpoint says about its training, apart from steps and minutes."""
     facts: dict[str, object] = {
-        "command": shlex.join(command),
+        "command": shlex.join(_without_folder(command)),
         "seed": config.trainer.seed,
         "max_steps": config.trainer.max_steps,
         "batch_size": config.trainer.batch_size * config.trainer.devices,
         "precision": config.trainer.precision,
         "data": f"{len(part.clouds)} clouds: {part.described}",
-        "started": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "started": date.today().isoformat(),
         "torch": torch.__version__,
     }
     if config.model.init is not None:
         facts["init_sha256"] = read_header(config.model.init).weights_sha256
     return facts
+
+
+def _without_folder(command: Sequence[str]) -> list[str]:
+    """A command line less its --out: where somebody keeps runs is nothing for a file that travels."""
+    kept, words = [], iter(command)
+    for word in words:
+        if word == "--out":
+            next(words, None)
+        elif not word.startswith("--out="):
+            kept.append(word)
+    return kept
 
 
 def _saved_step(folder: RunFolder) -> int:

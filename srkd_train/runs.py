@@ -45,6 +45,13 @@ class RunFolder:
         """Weights of the best validation so far."""
         return self.path / "best.safetensors"
 
+    def first_command(self) -> list[str]:
+        """The command line that started the run here; empty where none did."""
+        if not self.config.is_file():
+            return []
+        first = self.config.read_text(encoding="utf-8").partition("\n")[0]
+        return shlex.split(first.removeprefix("# ")) if first.startswith("# srkd ") else []
+
     def check(self, *, resume: bool) -> None:
         """Whether a run can start here, before anything expensive.
 

@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("checkpoint", help="a .safetensors file")
     parser.add_argument("output", help="the .safetensors file to write")
     parser.add_argument("--note", default=None, help="a line for the header, e.g. how the machine was shared")
+    parser.add_argument("--command", default=None, help="for the header: the command that repeats the training")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     args = parser.parse_args(argv)
     target = Path(args.output)
@@ -51,7 +52,8 @@ def main(argv: list[str]) -> int:
     facts = score.to_dict()
     kept = {key: facts[key] for key in ("miou", "macc", "all_acc", "iou", "counted_points", "unpredicted_points")}
     metrics = {"street_held_out": {"protocol": "single", "clouds": part.described, **kept}}
-    training = {**header.training, **({"note": args.note} if args.note else {})}
+    given = {"command": args.command, "note": args.note}
+    training = {**header.training, **{name: text for name, text in given.items() if text is not None}}
     header = replace(header, metrics=metrics, training=training)
     save_checkpoint(target, network, header, dtype=torch.float16)
     sys.stdout.write(f"{score.to_markdown()}\n\n{target}: file sha256 {file_sha256(target)}\n")
