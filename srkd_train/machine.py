@@ -25,7 +25,7 @@ def describe_machine(device: torch.device | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
     }
     if device is not None and device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(device)
