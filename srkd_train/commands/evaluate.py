@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
     sys.stdout.write(f"{path} on {described}\n\n{score.to_markdown()}\n")
     if args.output is not None:
         facts = {
-            "checkpoint": str(path),
+            "checkpoint": path.name,
             "weights_sha256": segmenter.header.weights_sha256,
             "architecture": segmenter.header.architecture,
             "data": args.data,
