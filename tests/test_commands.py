@@ -108,6 +108,13 @@ def test_converted_weights_are_the_public_ones(arch: str, public: Path, tmp_path
     assert header.training == {"source": source.name, "source_sha256": file_sha256(source), "complete": True}
 
 
+def test_a_training_checkpoint_with_numpy_numbers_is_read(public: Path, tmp_path: Path) -> None:
+    state = torch.load(public / "student-nano.pth", weights_only=True)["state_dict"]
+    source = tmp_path / "model_best.pth"
+    torch.save({"epoch": 3, "state_dict": state, "best_metric_value": np.float64(0.78), "scale": np.float32(2)}, source)
+    assert run("convert", source, tmp_path / "out.safetensors", "--arch", "student-nano", "--scheme", "street") == 0
+
+
 def test_plain_and_nested_state_dicts_are_found(public: Path, tmp_path: Path) -> None:
     state = torch.load(public / "student-nano.pth", weights_only=True)["state_dict"]
     for number, wrapped in enumerate((state, {"model": state}, {"model": {"state_dict": state}})):

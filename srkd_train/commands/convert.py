@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -127,11 +129,13 @@ def read_public(source: str) -> dict[str, Tensor]:
     if not Path(source).is_file():
         raise CheckpointError(f"{source} is not a file: give the path of a .pth file")
     try:
-        loaded = torch.load(source, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            loaded = torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise nearly anything
-        reason = " ".join(str(error).split())[:200]
+        foreign = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it wants {foreign[1]}" if foreign else f"{type(error).__name__} while reading"
         raise CheckpointError(
-            f"{source} cannot be read as plain tensors ({reason}): save its state dict alone"
+            f"{source} cannot be read as plain tensors ({reason}): fetch it again, or save its state dict alone"
         ) from error
     state = _state_of(loaded)
     if not state:
@@ -139,6 +143,14 @@ def read_public(source: str) -> dict[str, Tensor]:
             f"{source} holds no tensors under state_dict, model or at its top: save its state dict alone"
         )
     return state
+
+
+def _numpy_scalars() -> list[Any]:
+    """What a numpy number in a training checkpoint (its best score) is rebuilt from; none of it runs code."""
+    scalar = np.float64(0).__reduce__()[0]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    kinds = [type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64")]
+    return [*((scalar, name) for name in names), np.dtype, *kinds]
 
 
 def _state_of(loaded: Any) -> dict[str, Tensor]:
