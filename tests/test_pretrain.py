@@ -20,6 +20,7 @@ from srkd.errors import CheckpointError, CloudError, ConfigError
 from srkd_train.commands import pretrain as command
 from srkd_train.config import RunConfig
 from srkd_train.options import parse, to_yaml
+from srkd_train.runs import RunFolder
 
 CONFIGS = sorted((Path(__file__).parent.parent / "config" / "pretrain").glob("*.yaml"))
 
@@ -89,7 +90,8 @@ def test_two_steps_leave_a_loadable_scored_checkpoint(
         and header.training["seed"] == 42
         and "synthetic streets" in header.training["data"]
     )
-    assert header.training["command"].startswith("srkd pretrain --out")
+    command_line = header.training["command"]
+    assert command_line.startswith("srkd pretrain --data") and "--out" not in command_line
     assert 0 <= header.metrics["miou"] <= 1 and header.metrics["protocol"] == "single"
     table = rows(out)
     assert [row["step"] for row in table] == ["1", "1", "2", "2"]
@@ -239,3 +241,11 @@ def test_shipped_configurations_are_valid(path: Path) -> None:
 
 def test_there_are_shipped_configurations() -> None:
     assert {path.stem for path in CONFIGS} == {"street", "street_teacher", "semantickitti", "semantickitti_nano"}
+
+
+def test_a_run_remembers_the_command_that_started_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert folder.first_command() == []
+    line = ["srkd", "pretrain", "--data.root", "a folder", "--out", "run"]
+    folder.create(RunConfig(out="run"), line)
+    assert folder.first_command() == line
