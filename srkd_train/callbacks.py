@@ -15,7 +15,7 @@ from srkd_train.modules import Segmentation
 from srkd_train.progress import Progress
 from srkd_train.runs import MetricsFile, RunFolder
 
-_STEPS_BETWEEN_TRIMS = 50
+_STEPS_BETWEEN_TRIMS = 10
 TERMS = ("loss", "cross_entropy", "lovasz", "noise_mse")
 COLUMNS = ("step", "minutes", *TERMS, "lr", "step_s", "data_s", "voxels", "val_miou", "val_macc", "val_all_acc")
 

@@ -26,8 +26,8 @@ def keep_freed_memory() -> bool:
 
 
 def return_freed_memory() -> None:
-    """Hand all that is free back to the system once. Batches differ in size, so a heap that keeps everything frays and
-    grows; a call every few dozen steps keeps it at what is in use."""
+    """Hand all that is free back to the system once. glibc does not fit aligned blocks into the holes that such
+    blocks leave, so a heap that keeps everything grows step by step; what is handed back now and then bounds it."""
     if sys.platform.startswith("linux"):
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
