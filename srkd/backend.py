@@ -34,11 +34,11 @@ class Backend:
     attention: str = "torch"
 
     @staticmethod
-    def parse(text: str) -> Backend:
+    def parse(text: str, device: torch.device | None = None) -> Backend:
         """``"torch"``, one accelerator, or several joined by ``+`` (``"spconv+flash-attn"``).
 
         Raises:
-            ConfigError: an unknown name, or a package that is not installed.
+            ConfigError: an unknown name, a package that is not installed, or one that fails or errs on the device.
         """
         backend = Backend()
         for name in text.split("+"):
@@ -53,6 +53,8 @@ class Backend:
                     f"backend {name!r} is not installed: install it, or use backend torch (equal results)"
                 )
             backend = replace(backend, **{ACCELERATORS[name]: name})
+        if device is not None:
+            backend.refuse_wrong_device(device)
         return backend
 
     def refuse_wrong_device(self, device: torch.device) -> None:

@@ -112,11 +112,7 @@ class CDSegNet(nn.Module):
         """The segmentation branch's features, in the plan's row order; arguments as in :meth:`forward`."""
         noisy = self._draw(plan, generator) if noise is None else to_rows(noise, plan)
         last = torch.full((plan.num_clouds,), self.config.diffusion.steps - 1, device=features.device)
-        time = self._embed(last)
-        context = self.noise_unet.encode(noisy, plan, time=time, stream=stream + 1)[-1]
-        encoded = self.unet.encode(to_rows(features, plan), plan, stream=stream)
-        bottleneck, _ = self._transfer(encoded[-1], context, plan, stream)
-        encoded = (*encoded[:-1], bottleneck)
+        encoded, _ = self._encode(to_rows(features, plan), noisy, plan, self._embed(last), stream)
         return PTv3Features(encoded, self.unet.decode(encoded, plan, stream=stream))
 
     def forward_denoise(
@@ -135,11 +131,9 @@ class CDSegNet(nn.Module):
             logits (N, num_classes) and predicted noise (N, C), in input order.
         """
         embedded = self._embed(time)
-        context = self.noise_unet.encode(to_rows(noisy, plan), plan, time=embedded, stream=stream + 1)
-        encoded = self.unet.encode(to_rows(features, plan), plan, stream=stream)
-        bottleneck, bridged = self._transfer(encoded[-1], context[-1], plan, stream)
-        denoised = self.noise_unet.decode((*context[:-1], bridged), plan, time=embedded, stream=stream + 1)
-        decoded = self.unet.decode((*encoded[:-1], bottleneck), plan, stream=stream)
+        encoded, context = self._encode(to_rows(features, plan), to_rows(noisy, plan), plan, embedded, stream)
+        denoised = self.noise_unet.decode(context, plan, time=embedded, stream=stream + 1)
+        decoded = self.unet.decode(encoded, plan, stream=stream)
         return from_rows(self.head(decoded[0]), plan), from_rows(self.noise_head(denoised[0]), plan)
 
     def forward_train(
@@ -157,9 +151,7 @@ class CDSegNet(nn.Module):
         Returns:
             logits (N, num_classes) and predicted noise (N, C), in input order.
         """
-        batch = plan.batch(0)
-        place = plan.input_rows()
-        level = self.signal_level[t[batch if place is None else batch[place]]].unsqueeze(1)
+        level = self.signal_level[t[plan.batch(0)]].unsqueeze(1)  # rows and input agree on the order of clouds
         return self.forward_denoise(features, plan, noisy=add_noise(features, eps, level), time=t, stream=stream)
 
     def multi_step(
@@ -212,6 +204,15 @@ class CDSegNet(nn.Module):
         embedded = time_embedding(time, self.config.noise_unet.time_channels).to(self.time1.weight.dtype)
         out: Tensor = silu(self.time2(silu(self.time1(embedded))))
         return out
+
+    def _encode(
+        self, rows: Tensor, noisy_rows: Tensor, plan: GeometryPlan, embedded: Tensor, stream: int
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Both encoders and the bridge: what the segmentation decoder reads, and what the noise decoder reads."""
+        context = self.noise_unet.encode(noisy_rows, plan, time=embedded, stream=stream + 1)
+        encoded = self.unet.encode(rows, plan, stream=stream)
+        bottleneck, bridged = self._transfer(encoded[-1], context[-1], plan, stream)
+        return (*encoded[:-1], bottleneck), (*context[:-1], bridged)
 
     def _transfer(self, features: Tensor, context: Tensor, plan: GeometryPlan, stream: int) -> tuple[Tensor, Tensor]:
         stage, size = self.config.unet.stages[-1], self.config.unet.patch_size

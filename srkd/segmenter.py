@@ -85,9 +85,7 @@ class Segmenter:
         self.device = resolve_device(device)
         self.precision = precision
         self.header = header
-        parsed = Backend.parse(backend)
-        parsed.refuse_wrong_device(self.device)
-        self.network = use_backend(network.to(self.device).eval(), parsed)
+        self.network = use_backend(network.to(self.device).eval(), Backend.parse(backend, self.device))
         self.last_frame = FrameStats(dict.fromkeys(STAGES, 0.0), 0, 0, 0)
 
     @classmethod
@@ -142,7 +140,7 @@ class Segmenter:
         with torch.inference_mode():
             with clock.stage("plan"):
                 plan = build_plan(voxels.grid_coord, [voxels.grid_coord.shape[0]], self.network.plan_spec)
-            with clock.stage("network"), self._autocast():
+            with clock.stage("network"), autocast(self.device, self.precision):
                 logits = self.network(inputs, plan)
             with clock.stage("labels"):
                 log_probability = torch.log_softmax(logits.float(), dim=1)
@@ -159,9 +157,11 @@ class Segmenter:
         self.last_frame = FrameStats(clock.stage_ms, len(cloud), len(index), int(logits.shape[0]))
         return labels
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        dtype = PRECISIONS[self.precision]
-        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype=dtype)
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """The arithmetic that a precision (a key of ``PRECISIONS``) means on a device."""
+    dtype = PRECISIONS[precision]
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 def resolve_device(device: torch.device | str) -> torch.device:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from srkd.architectures import Network
 from srkd.cdsegnet import CDSegNet
 from srkd.checkpoint import Header
+from srkd.curves import z_code
 from srkd.errors import ConfigError
 from srkd.plan import GeometryPlan
 from srkd.plan_build import build_plan
@@ -78,9 +79,7 @@ def example_inputs(network: Network, voxels: int, seed: int = 0) -> tuple[Tensor
     z = 4 + np.rint(2 * np.sin(x / 9) + 2 * np.cos(y / 7)).astype(int)
     z = np.where(rng.random(len(x)) < 0.2, z + rng.integers(1, 30, len(x)), z)
     grid = torch.from_numpy(np.stack([x, y, z], axis=1)[rng.permutation(len(x))[:voxels]])
-    plan = build_plan(grid, [len(grid)], network.plan_spec)
-    order = plan.input_order()
-    plan = build_plan(grid if order is None else grid[order], [len(grid)], network.plan_spec)
+    plan = build_plan(grid[torch.argsort(z_code(grid))], [len(grid)], network.plan_spec)
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(len(grid), network.config.unet.in_channels, generator=generator)
     noise = torch.randn(features.shape, generator=generator) if isinstance(network, CDSegNet) else None

@@ -21,7 +21,7 @@ from srkd.checkpoint import load_checkpoint
 from srkd.errors import CloudError
 from srkd.io.atomic import write_atomic
 from srkd.plan_build import MAX_CLOUDS, build_plan
-from srkd.segmenter import PRECISIONS, resolve_device
+from srkd.segmenter import autocast, resolve_device
 from srkd_train.cli import add_runtime_arguments, checkpoint_path, make_parser
 
 Array = npt.NDArray[Any]
@@ -55,15 +55,14 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     device = resolve_device(args.device)
     network, _ = load_checkpoint(checkpoint_path(args.checkpoint), device=device, expected_sha256=args.sha256)
-    use_backend(network, Backend.parse(args.backend))
+    use_backend(network, Backend.parse(args.backend, device))
     voxels = read_voxels(args.input, network.config.unet.in_channels)
     grid = torch.from_numpy(voxels["grid_coord"]).to(device)
     batch = voxels["batch"]
     ends = np.searchsorted(batch, np.arange(int(batch[-1]) + 1), side="right").tolist()
     depth = int(voxels["depth"]) if "depth" in voxels else None
     features = torch.from_numpy(voxels["feat"]).to(device)
-    dtype = PRECISIONS[args.precision]
-    with torch.inference_mode(), torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+    with torch.inference_mode(), autocast(device, args.precision):
         plan = build_plan(grid, ends, network.plan_spec, depth=depth)
         if isinstance(network, CDSegNet) and "noise" in voxels:
             logits = network(features, plan, noise=torch.from_numpy(voxels["noise"]).to(device))
