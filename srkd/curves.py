@@ -30,7 +30,14 @@ def z_code(coord: Tensor) -> Tensor:
     Returns:
         (N,) int64; in each triple of bits x is the most significant.
     """
-    spread = coord.to(torch.int64)
+    spread = _spread_bits(coord.device).index_select(0, coord.to(torch.int64).reshape(-1)).view(coord.shape)
+    return (spread[:, 0] << 2) | (spread[:, 1] << 1) | spread[:, 2]
+
+
+@lru_cache(maxsize=8)
+def _spread_bits(device: torch.device) -> Tensor:
+    """(2**16,) int64: each number with two zero bits before every bit."""
+    spread = torch.arange(1 << MAX_DEPTH)
     for shift, mask in (
         (16, 0x0000FF0000FF),
         (8, 0x00F00F00F00F),
@@ -38,7 +45,7 @@ def z_code(coord: Tensor) -> Tensor:
         (2, 0x249249249249),
     ):
         spread = (spread | (spread << shift)) & mask
-    return (spread[:, 0] << 2) | (spread[:, 1] << 1) | spread[:, 2]
+    return spread.to(device)
 
 
 def swap_xy(z: Tensor) -> Tensor:

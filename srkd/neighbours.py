@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from srkd.indexing import bounds, owners, places
 
 
 def neighbour_table(coord: Tensor, batch: Tensor, kernel: int) -> Tensor:
@@ -65,8 +68,6 @@ class PairLists:
 
     reads: Tensor
     """(M,) int32: row that is read, by tap."""
-    reader: Tensor
-    """(M,) int32: row that reads it, by tap."""
     sizes: tuple[int, ...]
     """Number of pairs of each tap (the centre's is 0)."""
     message: Tensor
@@ -74,23 +75,43 @@ class PairLists:
     starts: Tensor
     """(N,) int32: where each reader's group starts in ``message``."""
 
+    @cached_property
+    def reader(self) -> Tensor:
+        """(M,) int32: row that reads, by tap (only a backward pass wants it)."""
+        count = self.message.shape[0]
+        by_row = owners(torch.nn.functional.pad(self.starts, (0, 1), value=count), count)
+        return torch.empty_like(by_row).scatter_(0, self.message.to(torch.int64), by_row)
+
     @staticmethod
     def from_table(table: Tensor) -> PairLists:
         """Pair lists of a (N, taps) table."""
-        count, taps = table.shape
-        occupied = table < count
-        occupied[:, taps // 2] = False
-        by_tap = occupied.t().contiguous()
-        pair = by_tap.view(-1).nonzero().squeeze(1)
-        tap, reader = pair.div(count, rounding_mode="floor"), pair % count
-        by_row = occupied.view(-1).nonzero().squeeze(1)
-        number = torch.cumsum(by_tap.view(-1), 0, dtype=torch.int32)
-        row, tap_of_row = by_row.div(taps, rounding_mode="floor"), by_row % taps
-        groups = occupied.sum(dim=1)
+        return PairLists.from_entries(*table_entries(table), table.shape[1])
+
+    @staticmethod
+    def from_entries(read: Tensor, tap: Tensor, starts: Tensor, taps: int) -> PairLists:
+        """Pair lists of the occupied entries of a table, as :func:`table_entries` gives them."""
+        kept = places(tap != taps // 2)
+        read, tap = read.index_select(0, kept), tap.index_select(0, kept)
+        # Sorting bytes takes one pass of a radix sort.
+        order = torch.sort(tap.to(torch.uint8) if taps <= 256 else tap, stable=True).indices
+        number = torch.arange(order.shape[0], dtype=torch.int32, device=read.device)
         return PairLists(
-            reads=table.view(-1).index_select(0, reader * taps + tap),
-            reader=reader.to(torch.int32),
-            sizes=tuple(by_tap.sum(dim=1).tolist()),
-            message=number.index_select(0, tap_of_row * count + row) - 1,
-            starts=(torch.cumsum(groups, 0) - groups).to(torch.int32),
+            reads=read.index_select(0, order),
+            sizes=tuple(torch.bincount(tap, minlength=taps).tolist()),
+            message=torch.empty_like(number).scatter_(0, order, number),
+            # Every row reads itself once, and that entry is gone.
+            starts=starts[:-1] - torch.arange(starts.shape[0] - 1, dtype=torch.int32, device=read.device),
         )
+
+
+def table_entries(table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Occupied entries of a (N, taps) neighbour table, row after row: read row and tap (M,), and where each row's
+    entries start and end (N + 1,); all int32."""
+    count, taps = table.shape
+    occupied = table < count
+    place = places(occupied.view(-1))
+    return (
+        table.view(-1).index_select(0, place),
+        (place % taps).to(torch.int32),
+        bounds(occupied.sum(dim=1)),
+    )

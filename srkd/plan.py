@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from srkd.curves import CURVES
+from srkd.neighbour_lists import NeighbourLists
 from srkd.neighbours import PairLists
 
 
@@ -60,6 +61,8 @@ class Patches:
     """(N,) int32: the flat place (patch * K + position) whose output belongs to each row."""
     lengths: Tensor | None
     """(P,) int32: places in use, counted from the front; None where every patch is full."""
+    in_row_order: bool = False
+    """Whether the curve is the z-curve, by which rows are sorted."""
 
     def key_mask(self) -> Tensor | None:
         """(P, 1, 1, K) bool, True at places in use; None where all are."""
@@ -124,13 +127,25 @@ class GeometryPlan:
 
     def neighbours(self, stage: int, kernel: int) -> Tensor:
         """(N, kernel**3) int32 neighbour table, N where there is none (:func:`srkd.neighbours.neighbour_table`)."""
-        return self._find(f"neighbours/{stage}/{kernel}", "kernels")
+        lists = self.lists(stage, kernel)
+        if lists is None:
+            return self._find(f"neighbours/{stage}/{kernel}", "kernels")
+        return lists.table(kernel)
+
+    def lists(self, stage: int, kernel: int) -> NeighbourLists | None:
+        """The neighbours as lists; None where the plan was built with tables."""
+        if f"read/{stage}/{kernel}" not in self.tables:
+            return None
+        return NeighbourLists(*(self.tables[f"{part}/{stage}/{kernel}"] for part in ("read", "tap", "starts")))
 
     def pairs(self, stage: int, kernel: int) -> PairLists:
-        """The neighbour table as pair lists; derived at the first call and kept."""
+        """The neighbours as pair lists; derived at the first call and kept."""
         name = f"pairs/{stage}/{kernel}"
         if name not in self._memo:
-            self._memo[name] = PairLists.from_table(self.neighbours(stage, kernel))
+            lists = self.lists(stage, kernel)
+            self._memo[name] = (
+                PairLists.from_table(self.neighbours(stage, kernel)) if lists is None else lists.pairs(kernel)
+            )
         pairs: PairLists = self._memo[name]
         return pairs
 
@@ -147,6 +162,7 @@ class GeometryPlan:
             self._find(f"patch/{name}", "patches"),
             self.tables[f"slot/{name}"],
             self.tables.get(f"length/{stage}/{size}"),
+            curve == "z",
         )
 
     def to(self, device: torch.device | str) -> GeometryPlan:

@@ -12,11 +12,16 @@ from torch import Tensor
 
 from srkd.curves import CURVES, MAX_DEPTH, curve_code, z_code
 from srkd.errors import CloudError
-from srkd.neighbours import neighbour_table
+from srkd.indexing import places
+from srkd.neighbour_lists import derive_lists
 from srkd.plan import GeometryPlan, PlanSpec
 
 MAX_CLOUDS = 2**14
 """More would not fit into one int64 beside three axes."""
+
+
+_Stage = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Coordinates, z-codes, clouds and cloud offsets of the rows of a stage."""
 
 
 def build_plan(
@@ -27,6 +32,7 @@ def build_plan(
     depth: int | None = None,
     shuffle: torch.Generator | None = None,
     num_streams: int = 3,
+    lists: bool = False,
 ) -> GeometryPlan:
     """The plan of a batch of voxelized clouds.
 
@@ -39,6 +45,7 @@ def build_plan(
         shuffle: draws curve orders for ``num_streams`` streams (training augmentation); None: the fixed order. Wants a
             spec made by :meth:`PlanSpec.all_curves`.
         num_streams: how many networks' branches draw orders of their own.
+        lists: hold neighbour lists instead of neighbour tables. A CPU reads lists, and tables are many times larger.
 
     Raises:
         CloudError: a coordinate below 0 or that ``depth`` (at most 16) bits do not hold, a voxel that occurs twice in
@@ -57,7 +64,8 @@ def build_plan(
     coord = grid_coord.to(torch.int64)
     depths = _depths(coord, starts, depth)
     offsets = torch.tensor(starts, device=device)
-    batch = torch.repeat_interleave(torch.arange(len(ends), device=device), offsets.diff(), output_size=count)
+    clouds = torch.arange(len(ends) + 1, device=device)
+    batch = torch.repeat_interleave(offsets.diff(), output_size=count)
 
     tables: dict[str, Tensor] = {}
     z = z_code(coord)
@@ -71,30 +79,21 @@ def build_plan(
         tables["order"] = order
         tables["row"] = _inverse(order)
         coord, z = coord[order], z[order]
-    curves = {curve for _, curve, _ in spec.patches}
-    walks = {curve: _walk(z, batch, starts, depths, curve) for curve in CURVES if curve in curves}
-
-    for stage in range(spec.num_stages):
-        if stage:
-            parent, heads = _cells(z >> (3 * stage), batch)
-            tables[f"parent/{stage - 1}"] = parent
-            coord, z_next, batch = coord[heads] >> 1, z[heads], batch[heads]
-            walks = {curve: _coarser(parent[walk]) for curve, walk in walks.items()}
-            z = z_next
-            offsets = torch.searchsorted(batch, torch.arange(len(ends) + 1, device=device))
-        tables[f"coord/{stage}"] = coord
-        tables[f"offsets/{stage}"] = offsets
-        tables[f"batch/{stage}"] = batch
-        for kernel in sorted(size for at, size in spec.kernels if at == stage):
-            tables[f"neighbours/{stage}/{kernel}"] = neighbour_table(coord, batch, kernel)
-        for size in sorted({size for at, _, size in spec.patches if at == stage}):
-            places, slots, lengths = _patch_places(offsets, size)
-            if lengths is not None:
-                tables[f"length/{stage}/{size}"] = lengths
-            for curve in (curve for curve in CURVES if (stage, curve, size) in spec.patches):
-                name, walk = f"{stage}/{curve}/{size}", walks[curve]
-                tables[f"patch/{name}"] = walk[places]
-                tables[f"slot/{name}"] = torch.empty_like(slots).scatter_(0, walk, slots)
+    stages = [(coord, z, batch, offsets)]
+    parents, first_children = [], []
+    for _ in range(1, spec.num_stages):
+        z = z >> 3
+        parent, heads = _cells(z, batch)
+        coord, z, batch = coord.index_select(0, heads) >> 1, z.index_select(0, heads), batch.index_select(0, heads)
+        offsets = torch.searchsorted(batch, clouds)
+        stages.append((coord, z, batch, offsets))
+        parents.append(parent)
+        first_children.append(heads)
+    for stage, (coord, _, batch, offsets) in enumerate(stages):
+        tables |= {f"coord/{stage}": coord, f"offsets/{stage}": offsets, f"batch/{stage}": batch}
+    tables |= {f"parent/{stage}": parent for stage, parent in enumerate(parents)}
+    _add_neighbours(tables, stages, parents, first_children, spec, lists)
+    _add_patches(tables, stages, parents, spec, depths)
     packed = {name: table.to(torch.int32).contiguous() for name, table in tables.items()}
     return GeometryPlan(packed, _draw_orders(shuffle, num_streams, spec.num_stages))
 
@@ -120,11 +119,53 @@ def _depths(coord: Tensor, starts: list[int], depth: int | None) -> list[int]:
     return depths
 
 
-def _walk(z: Tensor, batch: Tensor, starts: list[int], depths: list[int], curve: str) -> Tensor:
+def _add_neighbours(
+    tables: dict[str, Tensor],
+    stages: list[_Stage],
+    parents: list[Tensor],
+    heads: list[Tensor],
+    spec: PlanSpec,
+    lists: bool,
+) -> None:
+    coords, _, batches, _ = zip(*stages, strict=True)
+    kernels = [(stage, kernel) for stage, kernel in sorted(spec.kernels) if stage < len(stages)]
+    for (stage, kernel), found in derive_lists(coords, batches, parents, heads, kernels).items():
+        if lists:
+            tables |= {f"{part}/{stage}/{kernel}": getattr(found, part) for part in ("read", "tap", "starts")}
+        else:
+            tables[f"neighbours/{stage}/{kernel}"] = found.table(kernel)
+
+
+def _add_patches(
+    tables: dict[str, Tensor], stages: list[_Stage], parents: list[Tensor], spec: PlanSpec, depths: list[int]
+) -> None:
+    walks: dict[str, Tensor] = {}
+    for stage, (_, z, batch, offsets) in enumerate(stages):
+        curves = {curve for at, curve, _ in spec.patches if at == stage}
+        walks = {
+            curve: _coarser(parents[stage - 1].index_select(0, walks[curve]))
+            if curve in walks
+            else _walk(z, batch, offsets, [max(0, bits - stage) for bits in depths], curve)
+            for curve in CURVES
+            if curve in curves or curve in walks
+        }
+        for size in sorted({size for at, _, size in spec.patches if at == stage}):
+            places, slots, lengths = _patch_places(offsets, size)
+            if lengths is not None:
+                tables[f"length/{stage}/{size}"] = lengths
+            for curve in (curve for curve in CURVES if (stage, curve, size) in spec.patches):
+                name, walk = f"{stage}/{curve}/{size}", walks[curve]
+                along_rows = curve == "z"  # rows are sorted by it
+                tables[f"patch/{name}"] = places if along_rows else walk[places]
+                tables[f"slot/{name}"] = slots if along_rows else torch.empty_like(slots).scatter_(0, walk, slots)
+
+
+def _walk(z: Tensor, batch: Tensor, offsets: Tensor, depths: list[int], curve: str) -> Tensor:
     """Rows in the order in which a curve visits them, cloud after cloud."""
     if curve == "z":
         return torch.arange(z.shape[0], device=z.device)
-    code = torch.cat([curve_code(z[a:b], curve, bits) for a, b, bits in zip(starts, starts[1:], depths, strict=False)])
+    parts = zip(z.split(offsets.diff().tolist()), depths, strict=True)
+    code = torch.cat([curve_code(part, curve, bits) for part, bits in parts])
     return torch.argsort((batch << (3 * MAX_DEPTH)) | code, stable=True)
 
 
@@ -132,7 +173,7 @@ def _cells(z: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of the next stage: (parent of each row, first row of each parent), from sorted cell codes."""
     opens = torch.ones_like(z, dtype=torch.bool)
     opens[1:] = (z[1:] != z[:-1]) | (batch[1:] != batch[:-1])
-    return torch.cumsum(opens, 0) - 1, opens.nonzero().squeeze(1)
+    return torch.cumsum(opens, 0) - 1, places(opens)
 
 
 def _coarser(visited: Tensor) -> Tensor:

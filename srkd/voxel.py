@@ -11,6 +11,7 @@ from torch import Tensor
 
 from srkd.curves import MAX_DEPTH, z_code
 from srkd.errors import CloudError
+from srkd.indexing import places
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,13 @@ def voxelize(
             f" {2**MAX_DEPTH - 1}: set a smaller range or larger voxels"
         )
     grid = place.to(torch.int64)
-    code, by_code = torch.sort(z_code(grid), stable=True)
+    code = z_code(grid)
+    code, by_code = torch.sort(code.to(torch.int32) if high < 2**10 else code, stable=True)  # 30 bits sort faster
     opens = torch.ones_like(code, dtype=torch.bool)
     opens[1:] = code[1:] != code[:-1]
     voxel = torch.cumsum(opens, 0) - 1
     inverse = torch.empty_like(voxel).scatter_(0, by_code, voxel)
-    first = opens.nonzero().squeeze(1)
+    first = places(opens)
     if pick is not None:
         ends = torch.cat([first[1:], first.new_tensor([code.shape[0]])])
         draw = torch.rand(first.shape[0], generator=pick, dtype=torch.float64).to(first.device)

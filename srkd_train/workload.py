@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,13 +87,12 @@ def count_work(network: Network, features: Tensor, plan: GeometryPlan) -> Worklo
         if isinstance(layer, nn.Linear | nn.LayerNorm | nn.BatchNorm1d | SubmConv3d):
             moved += 4.0 * (numel(inputs[0]) + numel(output))
 
-    hooks = [layer.register_forward_hook(watch) for layer in network.modules()]
-    try:
-        with torch.inference_mode():
-            network(features, plan)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    # With gradients enabled, though none is recorded, every layer runs by itself and can be watched.
+    watched = copy.deepcopy(network).requires_grad_(False)
+    for layer in watched.modules():
+        layer.register_forward_hook(watch)
+    with torch.inference_mode(False), torch.enable_grad():
+        watched(features.clone(), plan)
     return Workload(flop, exps, moved)
 
 

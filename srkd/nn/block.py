@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from srkd.nn.attention import CrossPatchAttention, PatchAttention
-from srkd.nn.sparse_conv import SubmConv3d
+from srkd.nn.pieces import attend_and_mix, is_plain_inference
+from srkd.nn.sparse_conv import SubmConv3d, subm_conv
 from srkd.plan import GeometryPlan, Patches
 
 
@@ -55,8 +56,18 @@ class PositionalConv(nn.Module):
 
     def forward(self, features: Tensor, plan: GeometryPlan, stage: int) -> Tensor:
         """(N, C) -> (N, C), to be added to the features."""
-        out: Tensor = self.norm(self.linear(self.conv(features, plan, stage)))
+        if is_plain_inference(features) and self.conv.backend.conv == "torch" and self._folding_pays(features.shape[0]):
+            # Two linear maps in a row are one.
+            weight = (self.linear.weight @ self.conv.weight.flatten(1)).view_as(self.conv.weight)
+            assert self.conv.bias is not None
+            bias = torch.addmv(self.linear.bias, self.linear.weight, self.conv.bias)
+            out: Tensor = self.norm(subm_conv(features, weight, plan, stage).add_(bias))
+        else:
+            out = self.norm(self.linear(self.conv(features, plan, stage)))
         return out
+
+    def _folding_pays(self, rows: int) -> bool:
+        return rows > self.conv.kernel**3 * self.conv.in_channels
 
 
 class Block(nn.Module):
@@ -96,8 +107,18 @@ class Block(nn.Module):
         features = features + self.cpe(features if conv_input is None else conv_input, plan, stage)
         if self.time is not None and time is not None:
             features = features + self.time(time).index_select(0, plan.batch(stage))
+        if self._in_pieces(features, plan):
+            return attend_and_mix(self, features, patches)
         features = features + self.drop_path(self.attn(self.norm1(features), patches))
         return features + self.drop_path(self.mlp(self.norm2(features)))
+
+    def _in_pieces(self, features: Tensor, plan: GeometryPlan) -> bool:
+        return (
+            not self.training
+            and is_plain_inference(features)
+            and plan.num_clouds == 1
+            and self.attn.backend.attention == "torch"
+        )
 
 
 class CrossBlock(nn.Module):

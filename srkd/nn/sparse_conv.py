@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from srkd.backend import Backend, spconv_subm
+from srkd.neighbour_lists import NeighbourLists
 from srkd.neighbours import PairLists
 from srkd.plan import GeometryPlan
 
@@ -81,6 +82,9 @@ def subm_conv(features: Tensor, weight: Tensor, plan: GeometryPlan, stage: int) 
         return _by_table(features, weight, plan.neighbours(stage, kernel))
     if features.device.type == "cpu":
         with torch.autocast("cpu", enabled=False):
+            lists = plan.lists(stage, kernel)
+            if features.shape[1] <= _NARROW and lists is not None and not torch.is_grad_enabled():
+                return _by_lists(features.to(weight.dtype), weight, lists)
             if features.shape[1] <= _NARROW:
                 return _Convolution.apply(features.to(weight.dtype), weight, plan.neighbours(stage, kernel), None)
             return _Convolution.apply(features.to(weight.dtype), weight, None, plan.pairs(stage, kernel))
@@ -107,6 +111,19 @@ def _by_pairs(features: Tensor, taps: Tensor, pairs: PairLists) -> Tensor:
         if rows.shape[0]:
             torch.mm(rows, tap, out=into)
     return out.add_(torch.nn.functional.embedding_bag(pairs.message, messages, pairs.starts, mode="sum"))
+
+
+def _by_lists(features: Tensor, weight: Tensor, lists: NeighbourLists) -> Tensor:
+    """Every row sums weight rows (a tap's, an input channel's), each times the number that it reads."""
+    channels = features.shape[1]
+    channel = torch.arange(channels, dtype=torch.int32)
+    return torch.nn.functional.embedding_bag(
+        (lists.tap.unsqueeze(1) * channels + channel).view(-1),
+        weight.flatten(1).t().contiguous(),
+        lists.starts[:-1] * channels,
+        mode="sum",
+        per_sample_weights=features.index_select(0, lists.read).view(-1),
+    )
 
 
 def _gathered(features: Tensor, table: Tensor) -> Tensor:
