@@ -24,7 +24,11 @@ _NORMAL_NAMES = (("normal_x", "normal_y", "normal_z"), ("nx", "ny", "nz"))
 
 
 def cloud_from_columns(
-    names: Collection[str], column: Callable[[str], Array], xyz: npt.NDArray[np.float32] | None = None
+    names: Collection[str],
+    column: Callable[[str], Array],
+    xyz: npt.NDArray[np.float32] | None = None,
+    *,
+    intensity: str = "",
 ) -> tuple[Cloud, str | None]:
     """Builds a cloud from the columns it recognises; others are never asked for.
 
@@ -34,12 +38,13 @@ def cloud_from_columns(
         names: names of all columns.
         column: gives the (N,) native array of a name.
         xyz: (N, 3) float32 where the caller has it already.
+        intensity: the column, of those in `names`, that intensity is from instead.
 
     Returns:
         The cloud, and the name of the column its intensity is from, or None.
 
     Raises:
-        CloudError: x, y or z is missing, or a colour has a type that holds none.
+        CloudError: x, y or z is missing.
     """
     if missing := [axis for axis in "xyz" if axis not in names]:
         found = " ".join(names)[:200] or "(none)"
@@ -51,18 +56,18 @@ def cloud_from_columns(
     def first(choices: tuple[Any, ...]) -> Any:
         return next((c for c in choices if all(name in names for name in ([c] if isinstance(c, str) else c))), None)
 
-    source = first(INTENSITY_NAMES)
-    intensity = None if source is None else as_float(column(source))
-    if intensity is not None and _FALLBACK in names and len(intensity) and not (np.abs(intensity) > 0).any():
+    source = intensity or first(INTENSITY_NAMES)
+    values = None if source is None else as_float(column(source))
+    if values is not None and not intensity and _FALLBACK in names and len(values) and not (np.abs(values) > 0).any():
         source = _FALLBACK
-        intensity = as_float(column(source))
+        values = as_float(column(source))
     packed, parts, normal, ring = map(first, (_PACKED_COLOR_NAMES, _COLOR_NAMES, _NORMAL_NAMES, _RING_NAMES))
     color = None if packed is None else _unpack_color(column(packed))
     if color is None and parts is not None:
         color = stack(parts, _as_color)
     cloud = Cloud(
         stack(("x", "y", "z"), as_float) if xyz is None else xyz,
-        intensity=intensity,
+        intensity=values,
         color=color,
         normal=None if normal is None else stack(normal, as_float),
         ring=None if ring is None else as_integer(column(ring)),
@@ -84,10 +89,13 @@ def as_integer(column: Array) -> Array:
     return np.clip(finite, -1, 65535).astype(np.int32)
 
 
-def _unpack_color(packed: Array) -> npt.NDArray[np.uint8]:
-    """(N, 3) uint8 of 32 bits that hold blue, green, red from the lowest byte up, be they declared float or integer."""
+def _unpack_color(packed: Array) -> npt.NDArray[np.uint8] | None:
+    """(N, 3) uint8 of 32 bits that hold blue, green, red from the lowest byte up, be they declared float or integer.
+
+    None where a value has not 32 bits: it may hold anything.
+    """
     if packed.dtype.itemsize != 4:
-        raise CloudError(f"column rgb: {packed.dtype}, expected 4 bytes (float32 or uint32) with 8 bits a colour")
+        return None
     value = np.ascontiguousarray(packed).view(np.uint32)
     return np.stack([value >> 16 & 255, value >> 8 & 255, value & 255], axis=1).astype(np.uint8)
 
@@ -98,5 +106,5 @@ def _as_color(column: Array) -> npt.NDArray[np.uint8]:
         return (column >> 8).astype(np.uint8)
     if column.dtype.kind == "f":
         column = np.nan_to_num(column, nan=0, posinf=0, neginf=0)
-        column = np.rint(column * 255 if len(column) and column.max() <= 1 else column)
+        column = np.rint(column.clip(0, 1) * 255 if len(column) and column.max() <= 1 else column)
     return np.clip(column, 0, 255).astype(np.uint8)

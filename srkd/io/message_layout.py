@@ -10,7 +10,7 @@ and all allocations are bounded by `len(data)`. The data of a message is read, n
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +22,8 @@ from srkd.errors import CloudError
 from srkd.io.columns import as_float
 
 _NUMPY_OF_DATATYPE = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
+_MAX_FIELDS, _MAX_NAME, _SHOWN = 256, 256, 200  # bounds the cache of layouts, and the length of what is said
+_NO_POINT = (("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 8, 7, 1))
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,20 @@ class PointCloud2Like(Protocol):
     def data(self) -> Any: ...
 
 
+class Column(NamedTuple):
+    """Where a field is in a point."""
+
+    offset: int
+    dtype: np.dtype[Any] | None
+    """Type of its values, or None where the message's number means none."""
+    problem: str
+    """Why the field cannot be read, or empty."""
+
+
 class Layout(NamedTuple):
     """Where the fields of a point are."""
 
-    columns: dict[str, tuple[int, np.dtype[Any], int]]  # name -> offset, dtype, count
+    columns: dict[str, Column]
     xyz_packed: bool  # x y z are three consecutive float32
 
 
@@ -77,53 +89,89 @@ class Layout(NamedTuple):
 def plan_layout(fields: tuple[tuple[str, int, int, int], ...], point_step: int, is_bigendian: bool) -> Layout:
     """Checks the fields of a point and finds their places.
 
+    A field of unknown type or of several values, or one whose name appears twice (as padding does), is refused where it
+    is read: as long as nobody needs it, it does no harm. Coordinates must be floats: integers would be in a unit that
+    the message does not tell.
+
     Raises:
-        CloudError: a field is unknown in type, empty, doubled, or beyond the point; or x, y or z is missing.
+        CloudError: a field is empty or beyond the point; or x, y or z is missing or cannot be read.
     """
     order = ">" if is_bigendian else "<"
-    columns: dict[str, tuple[int, np.dtype[Any], int]] = {}
+    columns: dict[str, Column] = {}
     for name, offset, datatype, count in fields:
-        if datatype not in _NUMPY_OF_DATATYPE:
-            raise CloudError(f"field {name!r}: datatype {datatype} is unknown, expected 1 (int8) to 8 (float64)")
         if count < 1:
             raise CloudError(f"field {name!r}: count {count}, expected at least 1; the driver must set it")
-        if name in columns:
-            raise CloudError(f"field {name!r}: appears twice; names must be unique")
-        dtype = np.dtype(order + _NUMPY_OF_DATATYPE[datatype])
-        if offset < 0 or offset + dtype.itemsize * count > point_step:
+        known = _NUMPY_OF_DATATYPE.get(datatype)
+        dtype = None if known is None else np.dtype(order + known)
+        end = offset + (1 if dtype is None else dtype.itemsize) * count
+        if end > point_step:
             raise CloudError(
-                f"field {name!r}: bytes {offset} to {offset + dtype.itemsize * count} of a point, expected to end by "
-                f"point_step {point_step}"
+                f"field {name!r}: bytes {offset} to {end} of a point, expected to end by point_step {point_step}"
             )
-        columns[name] = (offset, dtype, count)
+        problem = ""
+        if dtype is None:
+            problem = f"datatype {datatype} is unknown, expected 1 (int8) to 8 (float64)"
+        elif count != 1:
+            problem = f"{count} values a point, expected 1"
+        elif name in columns:
+            problem = "appears twice; names must be unique"
+        columns[name] = Column(offset, dtype, problem)
     if missing := [axis for axis in "xyz" if axis not in columns]:
-        raise CloudError(f"fields {' '.join(columns)[:200] or '(none)'}: no {' '.join(missing)}; x, y and z are needed")
-    offsets = [columns[axis][0] for axis in "xyz"]
-    floats = all(columns[axis][1:] == (np.dtype(order + "f4"), 1) for axis in "xyz")
-    return Layout(columns, floats and offsets[1] == offsets[0] + 4 and offsets[2] == offsets[0] + 8)
+        raise CloudError(f"fields {names_of(columns) or '(none)'}: no {' '.join(missing)}; x, y and z are needed")
+    x, y, z = axes = [columns[axis] for axis in "xyz"]
+    for axis, column in zip("xyz", axes, strict=True):
+        if column.problem:
+            raise CloudError(f"field {axis!r}: {column.problem}")
+        if column.dtype is None or column.dtype.kind != "f":
+            raise CloudError(f"field {axis!r}: {column.dtype}, expected float32 or float64 in metres")
+    floats = all(column.dtype == np.dtype(order + "f4") for column in axes)
+    return Layout(columns, floats and y.offset == x.offset + 4 and z.offset == x.offset + 8)
+
+
+def _uint32(value: Any) -> int:
+    number = operator.index(value)
+    if not 0 <= number < 2**32:
+        raise ValueError("a number is below 0 or beyond 32 bits")
+    return number
+
+
+def names_of(columns: Iterable[str]) -> str:
+    """The names of fields on one line, whatever they hold, cut to a readable length."""
+    return repr(" ".join(columns))[1:-1][:_SHOWN]
 
 
 class MessageReader:
-    """A checked message: its layout and strided views of its columns.
+    """A checked message: its layout and strided views of its columns. A message of no points and no fields is fine.
 
     Raises:
-        CloudError: an attribute is missing or of a wrong type, or sizes contradict each other or the data.
+        CloudError: an attribute is missing or of a wrong type, or sizes contradict each other or the data, or there are
+            more than `max_points`.
     """
 
-    def __init__(self, message: PointCloud2Like) -> None:
+    def __init__(self, message: PointCloud2Like, max_points: int | None = None) -> None:
         try:
-            self.height, self.width = operator.index(message.height), operator.index(message.width)
-            self.point_step, self.row_step = operator.index(message.point_step), operator.index(message.row_step)
+            self.height, self.width = _uint32(message.height), _uint32(message.width)
+            self.point_step, self.row_step = _uint32(message.point_step), _uint32(message.row_step)
+            is_bigendian = bool(message.is_bigendian)
+            if len(message.fields) > _MAX_FIELDS:
+                raise CloudError(f"fields: {len(message.fields)}, expected at most {_MAX_FIELDS}")
             fields = tuple(
-                (str(f.name), operator.index(f.offset), operator.index(f.datatype), operator.index(f.count))
-                for f in message.fields
+                (str(f.name), _uint32(f.offset), _uint32(f.datatype), _uint32(f.count)) for f in message.fields
             )
             self.data = memoryview(message.data)
-        except (TypeError, AttributeError) as error:
-            raise CloudError(f"message: {error}; expected the attributes of sensor_msgs/PointCloud2") from None
-        self.layout = plan_layout(fields, self.point_step, bool(message.is_bigendian))
-        if self.height < 0 or self.width < 0:
-            raise CloudError(f"height {self.height} width {self.width}: expected no negative size")
+        except (TypeError, AttributeError, ValueError, BufferError) as error:
+            if isinstance(error, CloudError):
+                raise
+            reason = names_of(str(error).split()[:30])
+            raise CloudError(f"message: {reason}; expected the attributes of sensor_msgs/PointCloud2") from None
+        self.size = self.height * self.width  # as `len` would have it, which is limited to 63 bits
+        if max_points is not None and max(self.height, self.width, self.size) > max_points:
+            raise CloudError(f"points: {self.height} x {self.width}, more than max_points {max_points}")
+        if max((len(field[0]) for field in fields), default=0) > _MAX_NAME:
+            raise CloudError(f"fields: a name has more than {_MAX_NAME} characters")
+        if not fields and not self.size and not self.data.nbytes:
+            fields, self.point_step, self.row_step = _NO_POINT, 12, 12 * self.width
+        self.layout = plan_layout(fields, self.point_step, is_bigendian)
         if self.row_step < self.width * self.point_step:
             raise CloudError(f"row_step {self.row_step}: less than width {self.width} x point_step {self.point_step}")
         if self.height * self.row_step != self.data.nbytes:
@@ -131,33 +179,32 @@ class MessageReader:
                 f"data: {self.data.nbytes} bytes, expected height {self.height} x row_step {self.row_step} = "
                 f"{self.height * self.row_step}"
             )
-        if not self.data.c_contiguous:
-            raise CloudError("data: not contiguous, expected bytes, array('B') or a contiguous buffer")
-
-    def __len__(self) -> int:
-        return self.height * self.width
+        if not self.data.c_contiguous or self.data.itemsize != 1:
+            raise CloudError("data: not a row of bytes, expected bytes, array('B') or a contiguous buffer of bytes")
 
     def view(self, offset: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         """The values at an offset of every point, (height, width) or empty, without a copy."""
-        if not len(self):
+        if not self.size:
             return np.empty((0, 0), dtype)
         return np.ndarray((self.height, self.width), dtype, self.data, offset, (self.row_step, self.point_step))
 
-    def has(self, *names: str) -> bool:
-        """Whether all fields of these names are there."""
-        return all(name in self.layout.columns for name in names)
+    def need(self, *names: str) -> None:
+        """Raises a CloudError where a field of these names is missing."""
+        for name in names:
+            if name not in self.layout.columns:
+                raise CloudError(f"field {name!r}: missing, the message has {names_of(self.layout.columns)}")
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """A field as a new native (N,) array of its own type."""
-        offset, own, count = self.layout.columns[name]
-        if count != 1:
-            raise CloudError(f"field {name!r}: {count} values a point, expected 1")
+        offset, own, problem = self.layout.columns[name]
+        if own is None or problem:
+            raise CloudError(f"field {name!r}: {problem}")
         return self.view(offset, own).astype(own.newbyteorder("="), order="C").reshape(-1)
 
     def xyz(self) -> npt.NDArray[np.float32]:
         """Coordinates as a new (N, 3) array, whatever their type in the message."""
         if not self.layout.xyz_packed:
             return np.stack([as_float(self.column(axis)) for axis in "xyz"], axis=1)
-        offset, dtype, _ = self.layout.columns["x"]
-        points = self.view(offset, np.dtype("V12")).copy()  # 12 bytes at a time: up to 3x faster
-        return points.view(dtype).reshape(-1, 3).astype(np.float32, copy=False)
+        x = self.layout.columns["x"]
+        points = self.view(x.offset, np.dtype("V12")).copy()  # 12 bytes at a time: up to 3x faster
+        return points.view(x.dtype).reshape(-1, 3).astype(np.float32, copy=False)

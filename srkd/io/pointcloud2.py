@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from srkd.cloud import Cloud, usable_points
 from srkd.errors import CloudError
-from srkd.io.columns import cloud_from_columns
+from srkd.io.columns import INTENSITY_NAMES, cloud_from_columns
 from srkd.io.message_layout import Field, MessageReader, PointCloud2Like, RawCloud
 
 __all__ = [
@@ -76,17 +76,29 @@ class Decoded:
         return usable_points(self.cloud.xyz)
 
 
-def decode(message: PointCloud2Like) -> Decoded:
+def decode(message: PointCloud2Like, *, intensity_field: str = "", max_points: int | None = None) -> Decoded:
     """Decodes a message by field names.
 
     Intensity is the field `intensity`, or `reflectivity` where that is absent or zero throughout (Ouster does so).
-    Ring is `ring`, `channel` or `line`. Packed `rgb` or `rgba` becomes color, `normal_x` and so on become normal.
+    Ring is `ring`, `channel` or `line`. Packed `rgb` or `rgba` becomes color, `normal_x` and so on become normal; where
+    these cannot be read (a colour of 8 bytes, say) the cloud has none.
+
+    Args:
+        message: it is not changed.
+        intensity_field: the field that intensity is from instead; it must be there.
+        max_points: messages that claim more are refused.
 
     Raises:
-        CloudError: x, y or z is missing, or sizes, offsets, counts or types contradict each other or the data.
+        CloudError: x, y, z or the intensity field is missing, or sizes, offsets, counts or types contradict each other
+            or the data, or there are too many points.
     """
-    reader = MessageReader(message)
-    cloud, source = cloud_from_columns(reader.layout.columns.keys(), reader.column, reader.xyz())
+    reader = MessageReader(message, max_points)
+    chosen = intensity_field if reader.size else ""
+    if chosen:
+        reader.need(chosen)
+    needed = (*INTENSITY_NAMES, chosen)
+    names = [name for name, column in reader.layout.columns.items() if name in needed or not column.problem]
+    cloud, source = cloud_from_columns(names, reader.column, reader.xyz(), intensity=chosen)
     return Decoded(cloud, reader.height, reader.width, source)
 
 
@@ -97,9 +109,7 @@ def read_fields(message: PointCloud2Like, names: Sequence[str]) -> dict[str, npt
         CloudError: a field is missing, or as for `decode`.
     """
     reader = MessageReader(message)
-    for name in names:
-        if not reader.has(name):
-            raise CloudError(f"field {name!r}: missing, the message has {' '.join(reader.layout.columns)[:200]}")
+    reader.need(*names)
     return {name: reader.column(name) for name in names}
 
 
@@ -110,12 +120,14 @@ def select_points(message: PointCloud2Like, mask: npt.NDArray[np.bool_]) -> arra
         CloudError: the mask has another length, or as for `decode`.
     """
     reader = MessageReader(message)
-    if mask.shape != (len(reader),) or mask.dtype != np.bool_:
-        raise CloudError(f"mask: {mask.dtype} {mask.shape}, expected bool ({len(reader)},)")
-    if not len(reader):
+    if mask.shape != (reader.size,) or mask.dtype != np.bool_:
+        raise CloudError(f"mask: {mask.dtype} {mask.shape}, expected bool ({reader.size},)")
+    if not reader.size:
         return array("B")
-    points = reader.view(0, np.dtype(f"V{reader.point_step}")).reshape(-1)[mask]
-    return array("B", points.tobytes())
+    points = reader.view(0, np.dtype(f"V{reader.point_step}"))
+    data = array("B")
+    data.frombytes(points[mask.reshape(points.shape)].view(np.uint8).data)
+    return data
 
 
 def encode_labelled(xyz: npt.NDArray[np.float32], labels: Any) -> array[int]:

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One message to labels, without ROS: what the node, the offline labeller and the demo have in common.
+
+Labels depend on the message, the options and the network alone, never on messages before: a node that drops frames
+and a program that reads them all agree on every frame.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+
+import torch
+
+from srkd.cloud import Cloud
+from srkd.errors import CloudError, ConfigError, SrkdError
+from srkd.input_spec import InputSpec
+from srkd.intensity import match_intensity
+from srkd.io.pointcloud2 import Decoded, PointCloud2Like, decode
+from srkd.segmenter import Labels, Segmenter
+
+MISSING_INTENSITY = ("zero", "reject")
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+"""How PyTorch says so where it raises a plain RuntimeError: on a CPU, in the CUDA driver, in a CUDA library."""
+
+
+class FrameMemoryError(SrkdError):
+    """There was not enough memory, of the computer or of the GPU, for this frame; the next one may fit."""
+
+
+@dataclass(frozen=True)
+class FrameOptions:
+    """How messages are read.
+
+    Raises:
+        ConfigError: an option is out of range.
+    """
+
+    intensity_field: str = ""
+    """Field that intensity is from; empty: `intensity`, or `reflectivity` where that is absent or zero throughout."""
+    match_intensity: bool = True
+    """Bring intensities that are plainly on another scale onto the network's, see `srkd.intensity`."""
+    missing_intensity: str = "zero"
+    """Where a message has no intensity and the network looks at it: "zero" takes 0, "reject" refuses the message."""
+    max_points: int = 2_000_000
+    """Messages that claim more points are refused."""
+
+    def __post_init__(self) -> None:
+        if self.missing_intensity not in MISSING_INTENSITY:
+            raise ConfigError(f"missing_intensity: {self.missing_intensity!r}, expected zero or reject")
+        if self.max_points < 1:
+            raise ConfigError(f"max_points: {self.max_points!r}, expected at least 1")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFrame:
+    """A message with its labels, N points in the order of the message."""
+
+    decoded: Decoded
+    """The message as it was sent, intensities unchanged."""
+    labels: Labels
+    stage_ms: dict[str, float]
+    """Milliseconds by stage: "decode", then `srkd.segmenter.STAGES`."""
+    num_valid: int
+    num_voxels: int
+    notes: tuple[str, ...]
+    """What was assumed, a line each; the same finding is always the same line."""
+
+
+def label_frame(message: PointCloud2Like, segmenter: Segmenter, options: FrameOptions) -> LabelledFrame:
+    """Labels every point of a message; the message is not changed.
+
+    Raises:
+        CloudError: the message is malformed or too large, or lacks a field that is needed.
+        FrameMemoryError: not enough memory; what the frame held has been freed.
+    """
+    try:
+        return _label(message, segmenter, options)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        reason = str(error)
+    except RuntimeError as error:
+        reason = str(error)
+        if not any(text in reason for text in _OUT_OF_MEMORY):
+            raise
+    # Outside of the handlers: an exception that is being handled keeps alive all that its frames hold.
+    gc.collect()
+    if segmenter.device.type == "cuda":
+        torch.cuda.empty_cache()
+    first_line = reason.partition("\n")[0][:200]
+    raise FrameMemoryError(
+        f"frame of {message.height} x {message.width} points: out of memory on {segmenter.device}"
+        f" ({first_line or 'no details'}); lower max_points, or use a smaller network or another device"
+    )
+
+
+def _label(message: PointCloud2Like, segmenter: Segmenter, options: FrameOptions) -> LabelledFrame:
+    start = time.perf_counter()
+    decoded = decode(message, intensity_field=options.intensity_field, max_points=options.max_points)
+    cloud, notes = _prepare(decoded, segmenter.header.input, options)
+    decode_ms = (time.perf_counter() - start) * 1e3
+    labels = segmenter(cloud)
+    frame = segmenter.last_frame
+    stage_ms = {"decode": decode_ms, **frame.stage_ms}
+    return LabelledFrame(decoded, labels, stage_ms, frame.num_valid, frame.num_voxels, notes)
+
+
+def _prepare(decoded: Decoded, spec: InputSpec, options: FrameOptions) -> tuple[Cloud, tuple[str, ...]]:
+    """The cloud as the network wants it, and what was assumed."""
+    cloud = decoded.cloud
+    if "intensity" not in spec.features:
+        return cloud, ()
+    notes = []
+    if cloud.intensity is None and len(cloud) and options.missing_intensity == "reject":
+        raise CloudError(
+            "intensity: the message has none, but the network looks at it; name the field that holds it with"
+            " intensity_field, or set missing_intensity to zero"
+        )
+    if decoded.intensity_field == "reflectivity" != options.intensity_field:
+        notes.append("intensity from the field 'reflectivity': 'intensity' is absent or 0 throughout")
+    if options.match_intensity or cloud.intensity is None:
+        cloud, note = match_intensity(cloud, spec)
+        notes += [] if note is None else [note]
+    return cloud, tuple(notes)
