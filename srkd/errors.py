@@ -17,3 +17,7 @@ class CheckpointError(SrkdError):
 
 class ConfigError(SrkdError):
     """A setting, label scheme or description is unknown, out of range or contradictory."""
+
+
+class BagError(SrkdError):
+    """A recording cannot be read or written."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`srkd predict`: labels for point cloud files, in the data set's own format."""
+"""`srkd predict`: labels for point cloud files and bags, in the data set's own format."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import numpy as np
 from srkd.cloud import Cloud
 from srkd.errors import CloudError, SrkdError
 from srkd.intensity import match_intensity
-from srkd.io.files import find_clouds, read_cloud
-from srkd.io.label_files import cloud_stem, label_path, write_labels
+from srkd.io.label_files import label_path, write_labels
 from srkd.io.ply import write_colored_ply
 from srkd.labels import LabelScheme
+from srkd.progress import Progress
 from srkd.segmenter import Labels, Segmenter
 from srkd_train.cli import EXIT_FAILED, EXIT_OK, add_runtime_arguments, load_segmenter, make_parser
-from srkd_train.progress import Progress
+from srkd_train.cloud_sources import CloudBag, CloudFile, plan_sources, read_sources
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,11 @@ def main(argv: list[str]) -> int:
     """`srkd predict FILE... [--checkpoint PATH] [--output DIR] [--ply] [--picture]`."""
     parser = make_parser(
         "predict",
-        "Labels point clouds: .bin .npy .pcd .ply files, folders of them, SemanticKITTI and nuScenes roots. Labels"
-        " are written in the format of the checkpoint's label scheme, one for every point of the file.",
+        "Labels point clouds: .bin .npy .pcd .ply files, rosbags (TOPIC/STAMP for each cloud), folders of them,"
+        " SemanticKITTI and nuScenes roots. Labels are written in the format of the checkpoint's label scheme, one for"
+        " every point.",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="clouds, or folders of clouds")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="clouds, bags, or folders of them")
     parser.add_argument("--checkpoint", default=None, help="a .safetensors file; default: the bundled student-nano")
     parser.add_argument("--output", default="predictions", help="folder for the labels")
     parser.add_argument("--ply", action="store_true", help="also a coloured point cloud (.ply)")
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> int:
     )
     add_runtime_arguments(parser)
     args = parser.parse_args(argv)
-    jobs = plan_outputs(args.files, Path(args.output))
+    sources = plan_sources(args.files, Path(args.output))
     segmenter = load_segmenter(args.checkpoint, args)
     scheme = segmenter.header.scheme
     if scheme.name == "street":
@@ -57,70 +58,47 @@ def main(argv: list[str]) -> int:
             "note: these weights were trained on synthetic streets; on real clouds they are a demonstration\n"
         )
     outputs = Outputs(Path(args.output), args.ply, args.picture)
-    refuse_overwriting(outputs, jobs, scheme)
-    progress = Progress(len(jobs), "labelled")
-    failures, points = 0, 0
+    refuse_overwriting(outputs, sources, scheme)
+    total = sum(source.count for source in sources)
+    progress = Progress(total, "labelled")
+    labelled, failures, points = 0, 0, 0
     notes: set[str] = set()
-    for source, place in jobs:
+    for named in read_sources(sources):
         try:
-            cloud = read_cloud(source)
+            cloud = named.read()
             if not args.raw_intensity:
                 cloud, note = match_intensity(cloud, segmenter.header.input)
                 if note and note not in notes:
                     notes.add(note)
-                    progress.say(f"{source}: {note}")
+                    progress.say(f"{named.name}: {note}")
             labels = segmenter(cloud)
-            write_outputs(outputs, place, cloud, labels, segmenter)
+            write_outputs(outputs, named.place, cloud, labels, segmenter)
+            labelled += 1
             points += len(cloud)
             outcome = f"{segmenter.last_frame.num_voxels} voxels"
         except (SrkdError, OSError) as error:
             failures += 1
             outcome = "failed"
             progress.say(f"srkd predict: error: {error}")
-        progress.step(f"{source.name}: {outcome}")
+        progress.step(f"{named.place.name}: {outcome}")
     progress.close()
-    sys.stdout.write(f"{len(jobs) - failures} of {len(jobs)} clouds, {points} points labelled in {args.output}/\n")
+    sys.stdout.write(f"{labelled} of {total} clouds, {points} points labelled in {args.output}/\n")
     return EXIT_FAILED if failures else EXIT_OK
 
 
-def plan_outputs(arguments: Sequence[str], folder: Path) -> list[tuple[Path, Path]]:
-    """Pairs (cloud file, its place below the output folder, still with the cloud's suffix).
-
-    SemanticKITTI scans go where its tools look for predictions (``sequences/00/predictions``); clouds found in a
-    folder keep their path below it.
-
-    Raises:
-        CloudError: nothing there, or two clouds whose labels would be written to one place.
-    """
-    jobs: dict[Path, tuple[Path, Path]] = {}
-    for argument in arguments:
-        for source in find_clouds([argument]):
-            if source.parent.name == "velodyne":
-                place = Path("sequences", source.parent.parent.name, "predictions", source.name)
-            else:
-                place = source.relative_to(argument) if Path(argument).is_dir() else Path(source.name)
-            stem = place.parent / cloud_stem(place)
-            taken, _ = jobs.setdefault(stem, (source, place))
-            if taken != source:
-                raise CloudError(
-                    f"{taken} and {source} would both be written to {folder / stem}.*: give their common folder, or"
-                    " one at a time"
-                )
-    return list(jobs.values())
-
-
-def refuse_overwriting(outputs: Outputs, jobs: Sequence[tuple[Path, Path]], scheme: LabelScheme) -> None:
+def refuse_overwriting(outputs: Outputs, sources: Sequence[CloudFile | CloudBag], scheme: LabelScheme) -> None:
     """Labels and pictures must not land on the clouds they come from.
 
     Raises:
         CloudError: an output would replace an input.
     """
-    inputs = {source.resolve() for source, _ in jobs}
-    for source, place in jobs:
-        target = label_path(outputs.folder / place.parent, place.name, scheme)
+    files = [source for source in sources if isinstance(source, CloudFile)]
+    inputs = {source.path.resolve() for source in files}
+    for source in files:
+        target = label_path(outputs.folder / source.place.parent, source.place.name, scheme)
         for written in (target, target.with_suffix(".ply")) if outputs.ply else (target,):
             if written.resolve() in inputs:
-                raise CloudError(f"labels of {source} would overwrite the cloud {written}: give another --output")
+                raise CloudError(f"labels of {source.path} would overwrite the cloud {written}: give another --output")
 
 
 def write_outputs(outputs: Outputs, place: Path, cloud: Cloud, labels: Labels, segmenter: Segmenter) -> None:

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress of a long command: one line redrawn on a terminal, a plain line now and then in a log file."""
 
+from __future__ import annotations
+
 import sys
 import time
 from typing import TextIO
