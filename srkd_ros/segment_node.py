@@ -1,108 +1,94 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A node that labels every point of the clouds it receives.
+"""The lifecycle node `segment`: PointCloud2 in, per-point labels out.
 
-Started as `python -m srkd_ros.segment_node --ros-args -p checkpoint:=model.safetensors -r '~/input/points:=/points'`.
+Configured it has a network, active it labels; started by `srkd_ros.segment`.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-
-import rclpy
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 
-import srkd
-from srkd.errors import SrkdError
-from srkd.intensity import match_intensity
-from srkd.io.pointcloud2 import decode
-from srkd.segmenter import Segmenter
-from srkd_ros.messages import labelled_message
-from srkd_ros.transport import use_large_cloud_profile
+from srkd.errors import ConfigError
+from srkd_ros.counts import Counts
+from srkd_ros.labelling import Labelling
+from srkd_ros.load_service import LoadService
+from srkd_ros.model import Model, ModelRequest
+from srkd_ros.model_node import ModelNode, need_model
+from srkd_ros.msg import ModelInfo
+from srkd_ros.outputs import Outputs
+from srkd_ros.parameters import SEGMENT, Value
 
-BUNDLED_CHECKPOINT = Path(srkd.__file__).with_name("weights") / "student-nano.safetensors"
+INPUT = "~/input/points"
 
 
-class SegmentNode(Node):
-    """Subscribes to `~/input/points` and publishes the labelled cloud on `~/output/points`.
-
-    Parameters, read at start: `checkpoint`, a path (default: the bundled network); `device`: auto, cpu, cuda, ...
-
-    Raises:
-        SrkdError: the checkpoint cannot be used.
-    """
+class SegmentNode(ModelNode):
+    """In: `~/input/points`; out: `~/output/points`, `colored`, `filtered`, `~/report`, `~/model_info`, `/diagnostics`;
+    service `~/load_model`."""
 
     def __init__(self) -> None:
-        super().__init__("segment")
-        self._segmenter = Segmenter.load(
-            self._read_only("checkpoint", str(BUNDLED_CHECKPOINT), "model file; default: the bundled network"),
-            device=self._read_only("device", "auto", "torch device that runs the model, or auto"),
+        self._outputs: Outputs | None = None
+        self._labelling: Labelling | None = None
+        super().__init__("segment", SEGMENT, "student", INPUT)
+        self._loads = LoadService(self, self._request_aside, lambda: self.parameters["model_dir"], self._swap)
+
+    def check(self, name: str, value: Value) -> str | None:
+        """Names of classes must be the network's."""
+        if name == "filter_classes" and self.model is not None and isinstance(value, list | tuple):
+            return unknown_classes(self.model, value)
+        return None
+
+    def configure(self) -> None:
+        """Loads the network, warms it up and opens the topics."""
+        model = self.load()
+        self._refuse_misfit(model)
+        self._outputs = Outputs(self.topics)
+        self.introduce(model)
+
+    def activate(self) -> None:
+        """Starts the worker, then listens."""
+        assert self._outputs is not None
+        self._labelling = Labelling(
+            need_model(self.model), self._outputs, self.parameters, self.vitals, self.faults, self.now_ns, self.fail
         )
-        header = self._segmenter.header
-        scheme = header.scheme
-        self.get_logger().info(f"{header.architecture} labels {scheme.num_classes} classes of {scheme.name}")
-        if scheme.name == "street":
-            self.get_logger().warning("this model has seen synthetic streets only: do not rely on its labels elsewhere")
-        self._notes: set[str] = set()
-        self._publisher = self.create_publisher(PointCloud2, "~/output/points", QoSProfile(depth=1))
-        newest_only = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self.create_subscription(PointCloud2, "~/input/points", self._label, newest_only)
+        self._labelling.start()
+        self.vitals.reset()
+        self.listen(PointCloud2, INPUT, self._labelling.receive, depth=1)
 
-    def _read_only(self, name: str, default: str, description: str) -> str:
-        descriptor = ParameterDescriptor(description=description, read_only=True)
-        value: str = self.declare_parameter(name, default, descriptor).value
-        return value
+    def deactivate(self, timeout_s: float) -> bool:
+        """Stops to listen, then the worker."""
+        self.stop_listening()
+        return self._labelling is None or self._labelling.stop(timeout_s)
 
-    def _label(self, message: PointCloud2) -> None:
-        try:
-            decoded = decode(message)
-            cloud, note = match_intensity(decoded.cloud, self._segmenter.header.input)
-            if note is not None and note not in self._notes:
-                self._notes.add(note)
-                self.get_logger().warning(note)
-            labels = self._segmenter(cloud)
-        except SrkdError as error:
-            self.get_logger().warning(f"cloud rejected: {error}", throttle_duration_sec=5.0)
-            return
-        self._publisher.publish(labelled_message(message, decoded, labels))
+    def release(self) -> None:
+        """Frees the network and closes the topics."""
+        self._outputs = self._labelling = None
+        super().release()
 
+    def counts(self) -> Counts:
+        """Where the clouds went since activation."""
+        return Counts() if self._labelling is None else self._labelling.counter.read()
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the node until SIGINT or SIGTERM. Returns the exit status: 0, or 1 where an argument cannot be used."""
-    use_large_cloud_profile()
-    try:
-        rclpy.init(args=arguments)
-    except RuntimeError as error:  # all that rcl raises
-        return _refuse(error)
-    try:
-        executor = SingleThreadedExecutor()
-        executor.add_node(SegmentNode())
-        while rclpy.ok():  # not rclpy.spin: where a signal comes just before it waits, it waits for ever
-            executor.spin_once(timeout_sec=0.5)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (SrkdError, InvalidParameterTypeException) as error:
-        return _refuse(error)
-    except Exception:
-        if rclpy.ok():
-            raise
-        # A signal has closed the context while the constructor or a callback was using it.
-    finally:
-        rclpy.try_shutdown()
-    return 0
+    def _request_aside(self) -> ModelRequest:
+        need_model(self.model)
+        return self.request()
+
+    def _swap(self, model: Model) -> ModelInfo:
+        need_model(self.model)  # the node may have been cleaned up while this one was loading
+        self._refuse_misfit(model)
+        if self._labelling is not None:
+            self._labelling.model = model
+        return self.introduce(model)
+
+    def _refuse_misfit(self, model: Model) -> None:
+        unknown = unknown_classes(model, self.parameters["filter_classes"])
+        if unknown is not None:
+            raise ConfigError(f"{model.path.name}: {unknown}; change filter_classes first")
 
 
-def _refuse(error: Exception) -> int:
-    sys.stderr.write(f"segment: {error}\n")
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def unknown_classes(model: Model, names: list[str] | tuple[str, ...]) -> str | None:
+    """Which names are no classes of a network, and what its classes are, in one line; None where all are."""
+    unknown = [name for name in names if name and name not in model.class_names]
+    if not unknown:
+        return None
+    return f"filter_classes: {', '.join(unknown)} unknown, expected out of {', '.join(model.class_names)}"

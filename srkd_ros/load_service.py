@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`~/load_model`: another network, while the present one goes on labelling."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from rclpy.task import Future
+
+from srkd.errors import SrkdError
+from srkd_ros.model import Model, ModelRequest, load_model, path_below
+from srkd_ros.msg import ModelInfo
+from srkd_ros.srv import LoadModel
+
+
+class LoadService:
+    """Loads aside, in a thread of its own, and then hands the network over in the executor's thread."""
+
+    def __init__(
+        self,
+        node: Node,
+        request: Callable[[], ModelRequest],
+        folder: Callable[[], str],
+        swap: Callable[[Model], ModelInfo],
+    ) -> None:
+        """
+        Args:
+            node: that offers the service.
+            request: how a network is to run; raises SrkdError where none can be loaded now.
+            folder: below which files may be loaded.
+            swap: takes the new network; raises SrkdError where it cannot.
+        """
+        self._node = node
+        self._request = request
+        self._folder = folder
+        self._swap = swap
+        # Its own group: others' callbacks go on while a load waits; loads come one after another.
+        group = MutuallyExclusiveCallbackGroup()
+        self._service = node.create_service(LoadModel, "~/load_model", self._load, callback_group=group)
+
+    async def _load(self, request: LoadModel.Request, response: LoadModel.Response) -> LoadModel.Response:
+        log = self._node.get_logger()
+        try:
+            path = path_below(self._folder(), request.path)
+            wanted = replace(self._request(), checkpoint=str(path), checkpoint_sha256=request.sha256)
+            model = await self._aside(wanted)
+            response.model = self._swap(model)
+        except (SrkdError, MemoryError) as error:
+            response.message = f"{' '.join(str(error).split()) or 'out of memory'}; the network in use stays"
+            log.error(f"load_model failed: {response.message}")
+            return response
+        response.success = True
+        response.message = f"{path.name} labels from now on, {model.warm_frame_ms:.0f} ms a frame at warm-up"
+        log.info(response.message)
+        return response
+
+    def _aside(self, wanted: ModelRequest) -> Awaitable[Model]:
+        executor = self._node.executor
+        future: Future = Future(executor=executor)
+
+        def work() -> None:
+            try:
+                future.set_result(load_model(wanted))
+            except Exception as error:
+                future.set_exception(error)
+            if executor is not None:
+                executor.wake()
+
+        threading.Thread(target=work, name="load_model", daemon=True).start()
+        return future
