@@ -13,18 +13,20 @@ import srkd
 from srkd.errors import SrkdError
 
 VERBS = {
-    "demo": "generate a street drive, label it with the bundled network, draw and score it",
-    "predict": "label point cloud files",
+    "demo": "replay a simulated drive to the ROS 2 node, record, score and draw its labels",
+    "predict": "label point cloud files and bags",
+    "to_bag": "write streets, data sets or files into a rosbag2",
     "info": "what a checkpoint is",
     "pretrain": "train a network on labelled clouds",
     "evaluate": "mIoU of a checkpoint on a data set",
     "benchmark": "time a network stage by stage, and hold it against this machine's own limits",
+    "bench-live": "time the ROS 2 node, from a cloud's publication to its labels",
     "convert": "bring public weights (.pth) in",
     "export": "write a network as ONNX",
     "pack": "store a network in half precision, with its score",
     "logits": "run a network on ready-made voxels, for comparison with other implementations",
 }
-"""Verb to one line of help; its module is ``srkd_train.commands.VERB``."""
+"""Verb to one line of help; its module is ``srkd_train.commands.VERB``, with _ for -."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"srkd: error: {verb!r} is not a command: {hint}\n")
         return 2
     try:
-        code: int = importlib.import_module(f"srkd_train.commands.{verb}").main(arguments[1:])
+        code: int = importlib.import_module(f"srkd_train.commands.{verb.replace('-', '_')}").main(arguments[1:])
         return code
     except SrkdError as error:
         sys.stderr.write(f"srkd {verb}: error: {error}\n")

@@ -10,9 +10,9 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from srkd.progress import Progress
 from srkd_train.memory import return_freed_memory
 from srkd_train.modules import Segmentation
-from srkd_train.progress import Progress
 from srkd_train.runs import MetricsFile, RunFolder
 
 _STEPS_BETWEEN_TRIMS = 10

@@ -8,11 +8,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from srkd.cloud import Cloud
+from srkd.progress import Progress
 from srkd.segmenter import Labels
 from srkd_train.data.loader import LabelledClouds
 from srkd_train.data.sample import Sample
 from srkd_train.metrics import Score, ScoreMeter
-from srkd_train.progress import Progress
 
 
 class _Picked(Dataset[Sample]):

@@ -82,6 +82,7 @@ def comparison(
     *,
     size_px: int = 760,
     half_extent_m: float = 50.0,
+    text_scale: float = 1.0,
 ) -> Image:
     """Draws truth, prediction and errors side by side; the legend has the IoU of each class that occurs in this cloud.
 
@@ -94,6 +95,7 @@ def comparison(
         path: where to write a PNG, or None.
         size_px: width and height of a panel.
         half_extent_m: half the side of the square that is shown.
+        text_scale: of all text, for pictures that will be shown smaller than they are.
 
     Returns:
         The picture, (height, width, 3) uint8.
@@ -120,7 +122,7 @@ def comparison(
         _Panel("errors", f"{rate:.1f} % of points", images[2]),
     ]
     entries = [(index, f"IoU {100 * iou[index]:.1f} %") for index, _ in _shares(truth, scheme)]
-    return _compose(panels, entries, scheme, path, half_extent_m)
+    return _compose(panels, entries, scheme, path, half_extent_m, text_scale)
 
 
 def _check(xyz: npt.NDArray[Any], class_id: npt.NDArray[Any]) -> None:
@@ -159,6 +161,7 @@ def _compose(
     scheme: LabelScheme,
     path: str | os.PathLike[str] | None,
     half_extent_m: float,
+    text_scale: float = 1.0,
 ) -> Image:
     """Panels in a row, titles above, the legend of (class, value) below; written to `path` and returned."""
     try:
@@ -167,7 +170,7 @@ def _compose(
     except ImportError:
         raise SrkdError("pictures need matplotlib; pip install 'srkd_ros[viz]'") from None
     size = panels[0].image.shape[0]
-    margin, head, font = round(0.035 * size), round(0.085 * size), size / 52
+    margin, head, font = round(0.035 * size), round(0.085 * size * text_scale), size / 52 * text_scale
     width = len(panels) * (size + margin) + margin
     figure = Figure(figsize=(width / _DPI, 1), dpi=_DPI, facecolor=np.array(_BACKGROUND) / 255)
     canvas = FigureCanvasAgg(figure)

@@ -19,6 +19,7 @@ from srkd.architectures import Network, build_network
 from srkd.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
 from srkd.errors import CheckpointError, ConfigError
 from srkd.labels import LabelScheme
+from srkd.progress import Progress
 from srkd.segmenter import Segmenter
 from srkd_train.callbacks import Clock, Report, Stop
 from srkd_train.config import RunConfig
@@ -35,7 +36,6 @@ from srkd_train.evaluation import evaluate
 from srkd_train.memory import keep_freed_memory
 from srkd_train.metrics import Score
 from srkd_train.modules import Segmentation
-from srkd_train.progress import Progress
 from srkd_train.runs import RunFolder
 from srkd_train.saving import Save
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`srkd benchmark` and `srkd demo`: what they count and what they write; not how fast anything is."""
+"""`srkd benchmark` and `srkd demo --offline`: what they count and what they write; not how fast anything is."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ def test_benchmark_refuses_in_one_line(
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-def test_demo_draws_and_scores(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_demo_draws_and_scores(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("embreex", reason="needs embreex")
     pytest.importorskip("matplotlib", reason="needs matplotlib")
     monkeypatch.delenv("SRKD_DATA", raising=False)
     output = tmp_path / "demo_out"
-    assert main(["demo", "--checkpoint", str(checkpoint), "--frames", "1", "--output", str(output)]) == 0
+    assert main(["demo", "--offline", "--checkpoint", str(checkpoint), "--frames", "1", "--output", str(output)]) == 0
     metrics = json.loads((output / "metrics.json").read_text())
     assert 0 <= metrics["miou"] <= 1
     assert metrics["street"]["frames"] == 1

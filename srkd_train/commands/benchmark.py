@@ -23,13 +23,13 @@ from srkd.io.atomic import write_atomic
 from srkd.io.files import find_clouds, read_cloud
 from srkd.labels import get_scheme
 from srkd.plan_build import build_plan
+from srkd.progress import Progress
 from srkd.segmenter import STAGES, Segmenter
 from srkd.voxel import voxelize
 from srkd_train.cli import EXIT_OK, add_runtime_arguments, load_segmenter, make_parser, table
 from srkd_train.commands.convert import INPUTS
 from srkd_train.machine import describe_machine, peak_memory_mib
 from srkd_train.memory import keep_freed_memory
-from srkd_train.progress import Progress
 from srkd_train.workload import count_work, measure_rates
 
 

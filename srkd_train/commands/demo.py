@@ -1,160 +1,71 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`srkd demo`: a street drive is made, labelled by the bundled network, scored and drawn."""
+"""`srkd demo`: a street drive is replayed to the real ROS 2 node, whose labels are recorded, scored and drawn."""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
+from srkd.errors import ConfigError
+from srkd.segmenter import PRECISIONS
+from srkd_train.cli import EXIT_FAILED, EXIT_OK, checkpoint_path, make_parser
+from srkd_train.data.street import HELD_OUT_SEEDS
+from srkd_train.demo_offline import DemoOptions, offline_demo
+from srkd_train.live.demo import live_demo
+from srkd_train.live.environment import LARGEST_DOMAIN, NoRosError, require_ros
 
-from srkd.errors import CloudError
-from srkd.intensity import match_intensity
-from srkd.io.atomic import write_atomic
-from srkd.io.files import read_cloud
-from srkd.labels import IGNORE, SCHEMES, LabelScheme
-from srkd.segmenter import STAGES, Segmenter
-from srkd_train.cli import EXIT_OK, add_runtime_arguments, checkpoint_path, load_segmenter, make_parser
-from srkd_train.data.sample import Sample
-from srkd_train.data.semantickitti import SemanticKITTI
-from srkd_train.data.street import HELD_OUT_SEEDS, drive
-from srkd_train.machine import describe_machine
-from srkd_train.metrics import Score, ScoreMeter
-from srkd_train.picture import bird_eye, comparison
-from srkd_train.progress import Progress
-
-STREET_OF_KITTI = {
-    "car": "car", "bicycle": "bicycle", "motorcycle": "bicycle", "truck": "truck", "other-vehicle": "bus",
-    "person": "pedestrian", "bicyclist": "bicycle", "motorcyclist": "bicycle", "road": "road", "parking": "road",
-    "sidewalk": "sidewalk", "building": "building", "fence": "fence", "vegetation": "vegetation", "trunk": "vegetation",
-    "terrain": "terrain", "pole": "pole", "traffic-sign": "pole",
-}  # fmt: skip
-"""The street class that comes nearest to each SemanticKITTI class; the others (other-ground) are not scored."""
-_PICTURES = 3
-_REAL_FRAMES = 3
+_FRAMES, _OFFLINE_FRAMES = 100, 20
 
 
 def main(argv: list[str]) -> int:
-    """`srkd demo [--output DIR]`."""
+    """`srkd demo [--output DIR] [--offline]`; 1 where the live run does not pass, 2 where it cannot be made."""
     parser = make_parser(
         "demo",
-        "Needs no data, no GPU and no ROS. Where SRKD_DATA names a folder with semantickitti/ or nuscenes/ in it, a"
-        " few real frames are labelled as well.",
+        "Needs no data and no GPU. ROS 2 comes with `make setup`; with --offline it is not needed, the drive is then"
+        " labelled in this process, and where SRKD_DATA names a folder with semantickitti/ or nuscenes/ in it, a few"
+        " real frames are as well.",
     )
-    parser.add_argument("--output", default="demo_out", help="folder for the pictures and metrics.json")
+    parser.add_argument("--output", default="demo_out", help="folder for the report, the figures and the labelled bag")
+    parser.add_argument("--offline", action="store_true", help="without ROS: pictures and metrics.json only")
     parser.add_argument("--checkpoint", default=None, help="default: the bundled student-nano")
-    parser.add_argument("--frames", type=int, default=20, help="frames of the drive, at 10 Hz")
     parser.add_argument(
-        "--seed", type=int, default=HELD_OUT_SEEDS[0], help="which street; 10000 to 10019 were never trained on"
+        "--frames", type=int, default=None, help=f"at 10 Hz; default {_FRAMES}, with --offline {_OFFLINE_FRAMES}"
     )
-    add_runtime_arguments(parser)
+    parser.add_argument(
+        "--seed", type=int, default=HELD_OUT_SEEDS[0], help="which street; those from 10000 on were never trained on"
+    )
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1 ...")
+    parser.add_argument(
+        "--precision", default="fp32", choices=sorted(PRECISIONS), help="arithmetic (autocast below fp32)"
+    )
+    parser.add_argument(
+        "--domain", type=int, default=None, help="ROS domain of the run; default: one that is free on this machine"
+    )
     args = parser.parse_args(argv)
-    if args.frames < 1:
-        raise CloudError(f"--frames {args.frames} makes no drive: give at least 1")
-    path = checkpoint_path(args.checkpoint)
-    segmenter = load_segmenter(args.checkpoint, args)
-    if segmenter.header.scheme.class_names != SCHEMES["street"].class_names:
-        raise CloudError(
-            f"{path} labels {segmenter.header.scheme.name} classes, the demo's world has street classes: use predict"
-        )
-    output = Path(args.output)
-    score, timing = label_drive(segmenter, drive(args.seed, "beams32", args.frames), args.frames, output)
-    metrics: dict[str, Any] = {
-        "checkpoint": {"name": path.name, "weights_sha256": segmenter.header.weights_sha256},
-        "street": {"seed": args.seed, "sensor": "beams32", "frames": args.frames, **score.to_dict()},
-        "miou": score.miou,
-        "latency_ms": timing,
-        "machine": describe_machine(segmenter.device),
-    }
-    sys.stdout.write(f"street drive, seed {args.seed}, {args.frames} frames of 32 beams\n\n{score.to_markdown()}\n")
-    root = os.environ.get("SRKD_DATA")
-    if root and Path(root).is_dir():
-        metrics["real"] = label_real(segmenter, Path(root), output)
-    write_atomic(output / "metrics.json", [(json.dumps(metrics, indent=2) + "\n").encode()])
-    pictures = ", ".join(sorted(file.name for file in output.glob("*.png")))
-    sys.stdout.write(f"\n{output}/: metrics.json, {pictures}\n")
-    return EXIT_OK
+    options = _options(args)
+    if args.offline:
+        return offline_demo(options)
+    try:
+        require_ros()
+    except NoRosError as error:
+        sys.stderr.write(f"srkd demo: {error}; `srkd demo --offline` labels, scores and draws a drive without ROS\n")
+        return EXIT_FAILED
+    return EXIT_OK if live_demo(options, domain_id=args.domain) else EXIT_FAILED
 
 
-def label_drive(
-    segmenter: Segmenter, samples: Iterable[Sample], frames: int, output: Path
-) -> tuple[Score, dict[str, dict[str, float]]]:
-    """Labels a drive and draws some of its frames.
-
-    Returns:
-        The score over all frames, and milliseconds by stage (p50, p95, p99).
-    """
-    scheme = segmenter.header.scheme
-    meter = ScoreMeter(scheme.class_names)
-    drawn = {round(index) for index in np.linspace(0, frames - 1, min(_PICTURES, frames))}
-    stages: dict[str, list[float]] = {name: [] for name in (*STAGES, "total")}
-    progress = Progress(frames, "drive: frame")
-    for number, sample in enumerate(samples):
-        if number == 0:
-            segmenter(sample.cloud)  # the first pass pays for lazy initialisation
-        start = time.perf_counter()
-        labels = segmenter(sample.cloud)
-        stages["total"].append((time.perf_counter() - start) * 1e3)
-        for name, value in segmenter.last_timing.items():
-            stages[name].append(value)
-        meter.update(torch.from_numpy(labels.class_id), torch.from_numpy(sample.label))
-        if number in drawn:
-            picture = output / f"street_{number:03d}.png"
-            comparison(sample.cloud.xyz, sample.label, labels.class_id, scheme, picture, half_extent_m=45.0)
-        progress.step()
-    progress.close()
-    return meter.compute(), {
-        name: {f"p{q}": round(float(np.percentile(values, q)), 2) for q in (50, 95, 99)}
-        for name, values in stages.items()
-    }
-
-
-def label_real(segmenter: Segmenter, root: Path, output: Path) -> dict[str, Any]:
-    """Labels some real frames below ``root`` and draws them; SemanticKITTI's are scored over the classes both have."""
-    report: dict[str, Any] = {}
-    kitti = root / "semantickitti"
-    if (kitti / "sequences" / "08").is_dir():
-        clouds = SemanticKITTI(kitti, sequences=["08"])
-        translate = _translation(clouds.scheme, segmenter.header.scheme)
-        meter = ScoreMeter(segmenter.header.scheme.class_names)
-        count = min(_REAL_FRAMES, len(clouds))
-        for index in range(count):
-            sample = clouds[index]
-            cloud, _ = match_intensity(sample.cloud, segmenter.header.input)
-            class_id = segmenter(cloud).class_id
-            truth = translate[sample.label]
-            meter.update(torch.from_numpy(class_id), torch.from_numpy(truth))
-            picture = output / f"semantickitti_08_{index:06d}.png"
-            comparison(cloud.xyz, truth, class_id, segmenter.header.scheme, picture, half_extent_m=45.0)
-        score = meter.compute()
-        report["semantickitti_08"] = {"frames": count, "note": "classes mapped onto the street's", **score.to_dict()}
-        sys.stdout.write(
-            f"\nSemanticKITTI 08, {count} real frames, never trained on anything real: mIoU {100 * score.miou:.1f} %"
-            f" over the classes both have, {100 * score.all_acc:.1f} % of points\n"
-        )
-    for file in sorted((root / "nuscenes").glob("samples/LIDAR_TOP/*.pcd.bin"))[:1]:
-        cloud, note = match_intensity(read_cloud(file), segmenter.header.input)
-        labels = segmenter(cloud)
-        bird_eye(cloud.xyz, labels.class_id, segmenter.header.scheme, output / "nuscenes.png", half_extent_m=45.0)
-        report["nuscenes"] = {
-            "frames": 1,
-            "points": len(cloud),
-            "labelled": int((labels.class_id != IGNORE).sum()),
-            "note": note,
-        }
-    return report
-
-
-def _translation(source: LabelScheme, target: LabelScheme) -> npt.NDArray[np.uint8]:
-    table = np.full(256, IGNORE, np.uint8)
-    for theirs, ours in STREET_OF_KITTI.items():
-        table[source.class_names.index(theirs)] = target.class_names.index(ours)
-    return table
+def _options(args: Any) -> DemoOptions:
+    frames = args.frames if args.frames is not None else _OFFLINE_FRAMES if args.offline else _FRAMES
+    if frames < 1:
+        raise ConfigError(f"--frames {frames} makes no drive: give at least 1")
+    if args.domain is not None and not 0 <= args.domain <= LARGEST_DOMAIN:
+        raise ConfigError(f"--domain {args.domain}: give 0 to {LARGEST_DOMAIN}")
+    return DemoOptions(
+        output=Path(args.output),
+        checkpoint=checkpoint_path(args.checkpoint),
+        frames=frames,
+        seed=args.seed,
+        device=args.device,
+        precision=args.precision,
+    )

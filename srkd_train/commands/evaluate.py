@@ -8,12 +8,12 @@ from pathlib import Path
 
 from srkd.errors import CheckpointError, ConfigError
 from srkd.io.atomic import write_atomic
+from srkd.progress import Progress
 from srkd_train.cli import add_runtime_arguments, checkpoint_path, load_segmenter, make_parser
 from srkd_train.config import cache_dir
 from srkd_train.data.catalog import split_part
 from srkd_train.data.loader import spread_indices
 from srkd_train.evaluation import evaluate
-from srkd_train.progress import Progress
 
 DEFAULT_SPLITS = {"street": "held_out", "semantickitti": "val"}
 

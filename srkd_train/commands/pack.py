@@ -13,12 +13,12 @@ import torch
 
 from srkd.checkpoint import file_sha256, load_checkpoint, save_checkpoint
 from srkd.errors import CheckpointError
+from srkd.progress import Progress
 from srkd.segmenter import Segmenter
 from srkd_train.cli import checkpoint_path, make_parser
 from srkd_train.config import cache_dir
 from srkd_train.data.catalog import split_part
 from srkd_train.evaluation import evaluate
-from srkd_train.progress import Progress
 
 
 def main(argv: list[str]) -> int:

@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The executable `score` in a process of its own: made clouds in over DDS, the table and the file out."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ros_process = pytest.importorskip("ros_process", reason="needs rclpy and the compiled messages")
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import PointCloud2, PointField  # noqa: E402
+
+from srkd_ros.msg import ModelInfo  # noqa: E402
+
+NAMES = ["road", "car", "pole"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with ros_process.private_network(tmp_path_factory.mktemp("ros_log")):
+        yield
+
+
+class Source:
+    """This process as the node and the bag that `score` listens to."""
+
+    def __init__(self, reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE) -> None:
+        self.peer = ros_process.Peer()
+        node, qos = self.peer.node, QoSProfile(depth=10, reliability=reliability)
+        self.labels = node.create_publisher(PointCloud2, "/segment/output/points", qos)
+        self.truth = node.create_publisher(PointCloud2, "/points/labels", qos)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        node.create_publisher(ModelInfo, "/segment/model_info", latched).publish(ModelInfo(class_names=NAMES))
+
+    def wait_for_score(self) -> None:
+        publishers = (self.labels, self.truth)
+        self.peer.spin_until(lambda: all(each.get_subscription_count() for each in publishers), "score's subscriptions")
+        time.sleep(0.5)  # its side of the match, and the class names
+
+    def send(self, publisher: Any, stamp_s: int, class_id: Any) -> None:
+        rows = np.zeros(len(class_id), [("xyz", "<f4", 3), ("class_id", "u1")])
+        rows["class_id"] = class_id
+        message = PointCloud2(height=1, width=len(rows), point_step=13, row_step=13 * len(rows))
+        message.header.stamp.sec = stamp_s
+        message.fields = [PointField(name="class_id", offset=12, datatype=PointField.UINT8, count=1)] + [
+            PointField(name=axis, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+            for index, axis in enumerate("xyz")
+        ]
+        message.data.frombytes(rows.tobytes())
+        publisher.publish(message)
+
+
+@pytest.fixture
+def source() -> Iterator[Source]:
+    made = Source()
+    yield made
+    made.peer.close()
+
+
+def start(tmp_path: Path, *arguments: str) -> Any:
+    process = ros_process.Process(tmp_path / "score.log", "srkd_ros.score", *arguments)
+    process.wait_for("scoring /segment/output/points")
+    return process
+
+
+def test_clouds_are_paired_by_stamp_and_scored(source: Source, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    truth = random.choice([0, 1, 2, 255], (4, 30_000)).astype(np.uint8)
+    found = random.choice([0, 1, 2], (4, 30_000)).astype(np.uint8)
+    process = start(tmp_path, "--count", "4", "--output", str(tmp_path / "score.json"), "--every-s", "0.2")
+    try:
+        source.wait_for_score()
+        source.send(source.labels, 99, [0])  # never gets its truth
+        for stamp in range(4):
+            source.send(source.truth, stamp, truth[stamp])
+        for stamp in (2, 0, 1, 3):
+            time.sleep(0.3)
+            source.send(source.labels, stamp, found[stamp])
+        assert process.process.wait(timeout=ros_process.PATIENCE_S) == 0, process.said()
+    finally:
+        process.kill()
+    written = json.loads((tmp_path / "score.json").read_text())
+    iou = [
+        ((truth == c) & (found == c)).sum() / (((truth == c) | (found == c)) & (truth != 255)).sum() for c in range(3)
+    ]
+    assert written["miou"] == pytest.approx(np.mean(iou))
+    assert list(written["iou"]) == NAMES
+    assert (written["clouds"], written["labels_without_truth"], written["truth_without_labels"]) == (4, 1, 0)
+    assert "| pole |" in process.said() and "mIoU" in process.said()
+    assert "1 labelled clouds without truth" in process.said()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_table(number: signal.Signals, source: Source, tmp_path: Path) -> None:
+    process = start(tmp_path, "--scheme", "street", "--every-s", "0.2")
+    try:
+        source.wait_for_score()
+        source.send(source.truth, 1, [0, 1, 6])
+        source.send(source.labels, 1, [0, 1, 7])
+        process.wait_for("1 clouds, mIoU")
+        status, seconds = process.stop(number)
+    finally:
+        process.kill()
+    assert status == 0 and seconds < 5
+    assert "| sidewalk | 100.0 |" in process.said() and "Traceback" not in process.said()
+
+
+def test_silence_and_missing_names_are_one_line_each(source: Source, tmp_path: Path) -> None:
+    process = start(tmp_path, "--idle-s", "0.5")
+    assert process.process.wait(timeout=ros_process.PATIENCE_S) == 1
+    assert "nothing to score: no cloud came" in process.said()
+
+    process = start(tmp_path, "--count", "1", "--model-info", "/nobody/model_info")
+    try:
+        source.wait_for_score()
+        source.send(source.truth, 1, [0])
+        source.send(source.labels, 1, [0])
+        assert process.process.wait(timeout=ros_process.PATIENCE_S) == 1
+    finally:
+        process.kill()
+    assert "no class names on /nobody/model_info: give --model-info or --scheme" in process.said()
+
+
+def test_an_incompatible_publisher_is_named_with_the_argument_to_change(tmp_path: Path) -> None:
+    source = Source(ReliabilityPolicy.BEST_EFFORT)
+    process = start(tmp_path)
+    try:
+        process.wait_for("a publisher of /segment/output/points is best_effort: give --reliability best_effort")
+    finally:
+        process.kill()
+        source.peer.close()
