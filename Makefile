@@ -19,7 +19,7 @@ TESTS ?= .
 TEST_ARGS ?=
 # Random messages a property in `make fuzz`.
 FUZZ ?= 100000
-# Real sensor data, for the tests and the demo; both do without.
+# Real sensor data, for the tests and `srkd demo --offline`; both do without.
 SRKD_DATA ?= $(wildcard ../shared/data)
 
 # A shell that has sourced a ROS distribution, or another environment with the ROS wheels, must not leak in.
@@ -112,7 +112,7 @@ else
 		$(PIP) install '$(TORCH_SPEC)'; }
 endif
 	@echo "installing what the packages and their build need: $(EXTRAS)"
-	@$(PIP) install 'setuptools>=77'
+	@$(PIP) install 'pip>=23' 'setuptools>=77'
 	@SRKD_ROS_MESSAGES=0 $(PIP) install --no-build-isolation '.[$(EXTRAS)]' '$(TORCH_SPEC)'
 	@rm -rf *.egg-info
 	@touch $@

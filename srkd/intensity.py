@@ -24,8 +24,10 @@ _BYTE = 255.0
 _OUTLIERS = 0.01
 """Share of the positive values that may contradict a scale."""
 
-_MISSING = "no intensity: taken as 0, expect poorer labels"
-_ZERO = "intensity is 0 throughout: expect poorer labels"
+POORER = "expect poorer labels"
+"""Stands in every note of a cloud that no scale can help."""
+_MISSING = f"no intensity: taken as 0, {POORER}"
+_ZERO = f"intensity is 0 throughout: {POORER}"
 _BYTES_TO_UNIT = "intensity of 0 to 255 divided by 255: the network was trained on 0 to 1"
 _UNIT_TO_BYTES = "intensity of 0 to 1 times 255: the network was trained on 0 to 255"
 _COUNTS = "intensity counts far beyond 255 cut at 255: a calibrated field, such as reflectivity, gives better labels"

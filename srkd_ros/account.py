@@ -43,9 +43,10 @@ class Account:
         """Does the work, which returns its outcome, and counts it; lets no exception out."""
         try:
             self.counter.add(work())
-        except FrameMemoryError as error:
+        except (FrameMemoryError, MemoryError) as error:
             self.counter.add("dropped")
-            self._fault("memory", f"{self._what} dropped: {error}", str(error))
+            reason = str(error) or "out of memory"
+            self._fault("memory", f"{self._what} dropped: {reason}", reason)
         except SrkdError as error:
             self.counter.add("rejected")
             self._fault("rejected", f"{self._what} rejected: {error}", str(error))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from srkd.intensity import POORER
 from srkd_ros.counts import OUTCOMES, Counts
 from srkd_ros.vitals import WINDOW_S, Reading
 
@@ -82,6 +83,9 @@ def _findings(health: Health) -> Iterator[tuple[int, str]]:
         yield WARN, silence(health)
     if reading.lost:
         yield WARN, f"{reading.lost} clouds lost in transport in {WINDOW_S:.0f} s: {TRANSPORT_HINT}"
+    for note in reading.notes:
+        if POORER in note:
+            yield WARN, note
     if reading.rejected:
         yield WARN, f"{reading.rejected} clouds rejected in {WINDOW_S:.0f} s, the last because of {reading.last_reject}"
     if reading.out_of_memory:

@@ -20,6 +20,9 @@ from srkd_ros.transport import use_large_cloud_profile
 SPIN_S = 0.25
 """Longest wait of the executor. Not `rclpy.spin`: where a signal comes just before it waits, it waits for ever."""
 
+SPIN_COUNT = "2000"
+"""Turns that an idle OpenMP thread spins, some 50 us: bridges the gaps between operators, not those between clouds."""
+
 _PYTHON_PARTS = ("torch", "numpy", "safetensors", "srkd")
 _ROS_PARTS = (
     "rclpy",
@@ -35,10 +38,12 @@ _ROS_PARTS = (
 def prepare_environment(environment: MutableMapping[str, str] = os.environ) -> None:
     """To be called before torch and rclpy are imported.
 
-    Idle OpenMP threads sleep rather than spin (unless OMP_WAIT_POLICY says otherwise): they would take the cores that
-    the middleware and the driver need. Fast DDS gets shared memory for whole clouds.
+    OpenMP threads that wait for each other spin for a moment only (unless the user has set how): for longer they would
+    take the cores that the middleware and the driver need. Fast DDS gets shared memory for whole clouds.
     """
-    environment.setdefault("OMP_WAIT_POLICY", "passive")
+    if not any(name in environment for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")):
+        environment["OMP_WAIT_POLICY"] = "passive"
+        environment["GOMP_SPINCOUNT"] = SPIN_COUNT
     use_large_cloud_profile(environment)
 
 
@@ -48,11 +53,12 @@ def run_node(name: str, load: Callable[[], Callable[[], Any]], arguments: Sequen
     Args:
         name: of the executable, for messages.
         load: imports what is needed and returns the node's constructor. A node has `start()`, called once when
-            everything is up, and `close() -> bool`, which stops its threads and says whether all have stopped.
+            everything is up, `close() -> bool`, which stops its threads and says whether all have stopped, and
+            `dead`, true once it can do no further work.
         arguments: ROS arguments; default: the command line's.
 
     Returns:
-        The exit status: 0, or 1 where an argument cannot be used or a part of ROS is missing.
+        The exit status: 0, or 1 where an argument cannot be used, a part of ROS is missing, or the GPU broke.
     """
     prepare_environment()
     stop = StopSignal()
@@ -79,15 +85,16 @@ def run_node(name: str, load: Callable[[], Callable[[], Any]], arguments: Sequen
     stop.announce(executor.wake)
     node.start()
     gc.freeze()  # what torch and rclpy have made lives on: not to be walked through while clouds wait
-    while not stop.requested:
+    while not stop.requested and not node.dead:
         executor.spin_once(timeout_sec=SPIN_S)
     all_stopped = node.close()
     executor.shutdown(timeout_sec=0)
     node.destroy_node()
     rclpy.try_shutdown()
+    status = int(node.dead)
     if not all_stopped:  # a network is at work on a cloud that nobody will see
-        end_process(0)
-    return 0
+        end_process(status)
+    return status
 
 
 def missing_part(error: ImportError) -> str | None:

@@ -17,7 +17,7 @@ import torch
 from srkd.cloud import Cloud
 from srkd.errors import CloudError, ConfigError, SrkdError
 from srkd.input_spec import InputSpec
-from srkd.intensity import match_intensity
+from srkd.intensity import POORER, match_intensity
 from srkd.io.pointcloud2 import Decoded, PointCloud2Like, decode
 from srkd.segmenter import Labels, Segmenter
 
@@ -119,7 +119,10 @@ def _prepare(decoded: Decoded, spec: InputSpec, options: FrameOptions) -> tuple[
         )
     if decoded.intensity_field == "reflectivity" != options.intensity_field:
         notes.append("intensity from the field 'reflectivity': 'intensity' is absent or 0 throughout")
+    matched, note = match_intensity(cloud, spec)
     if options.match_intensity or cloud.intensity is None:
-        cloud, note = match_intensity(cloud, spec)
-        notes += [] if note is None else [note]
+        cloud = matched
+    elif note is not None:
+        note = f"{note}; match_intensity is off, so it is left as it came: {POORER}"
+    notes += [] if note is None else [note]
     return cloud, tuple(notes)

@@ -150,10 +150,18 @@ def _label(args: argparse.Namespace, reader: BagReader, bag: BagWriter, names: d
     if model.note:
         progress.say(f"note: {model.note}")
     with bag as writer:
+        copied = []
         for topic in reader.topics:
-            if topic.name in names or not args.labels_only:
+            if topic.name not in names and args.labels_only:
+                continue
+            try:
                 writer.add_topic(topic.name, topic.type, qos=topic.qos, definition=reader.definition(topic.type))
-        for message in reader.messages(names if args.labels_only else None):
+                copied.append(topic.name)
+            except BagError as error:  # of a type that is known neither to the bag nor here
+                if topic.name in names:
+                    raise
+                progress.say(f"note: {topic.name} is left out: {error}")
+        for message in reader.messages(copied):
             writer.write(message.topic, message.type, message.time_ns, message.raw)
             if message.topic not in names:
                 continue

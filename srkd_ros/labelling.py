@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -54,12 +55,13 @@ class Labelling:
     ) -> None:
         """
         Args:
-            model: may be replaced at any time; the next cloud is labelled by the new one.
+            model: may be replaced while `between_clouds` is held; the next cloud is labelled by the new one.
             outputs, parameters, vitals, faults: of the node.
             now_ns: the node's clock.
             on_fatal: called from the worker, with the reason, when no further cloud can be labelled in this process.
         """
         self.model = model
+        self.between_clouds = threading.Lock()
         self._account = Account("cloud", vitals, faults, on_fatal)
         self.counter = self._account.counter
         self._outputs = outputs
@@ -68,7 +70,7 @@ class Labelling:
         self._faults = faults
         self._now_ns = now_ns
         self._worker: Worker[Arrival] = Worker(
-            handle=lambda arrival: self._account.run(lambda: self._label(arrival)),
+            handle=self._work_on,
             # In the thread that is to label, for libraries keep caches a thread.
             prepare=lambda: self._account.attempt(lambda: warm_up(self.model.segmenter, frames=1)),
         )
@@ -92,6 +94,10 @@ class Labelling:
             self.counter.add("dropped")
         return ended
 
+    def _work_on(self, arrival: Arrival) -> None:
+        with self.between_clouds:
+            self._account.run(lambda: self._label(arrival))
+
     def _label(self, arrival: Arrival) -> str:
         message, arrived_s = arrival
         start_s = time.monotonic()
@@ -103,6 +109,8 @@ class Labelling:
             return "skipped"
         model = self.model
         frame = label_frame(message, model.segmenter, self._options())
+        if self._account.stopping:  # the node may be inactive by now
+            return "dropped"
         for note in frame.notes:
             self._faults.report(note)
         self._publish(message, frame, model, arrived_s, start_s)
@@ -125,7 +133,12 @@ class Labelling:
             "age": age_ms(self._now_ns(), message),
         }
         self._vitals.labelled(times_ms["total"], times_ms["age"], frame.notes)
-        scheme = model.segmenter.header.scheme
+        self._account.attempt(lambda: self._publish_more(message, frame, model, times_ms))
+
+    def _publish_more(
+        self, message: PointCloud2, frame: LabelledFrame, model: Model, times_ms: dict[str, float]
+    ) -> None:
+        outputs, scheme = self._outputs, model.segmenter.header.scheme
         if outputs.colored.get_subscription_count():
             outputs.colored.publish(colored_message(message, frame, scheme.palette()))
         if outputs.filtered.get_subscription_count():

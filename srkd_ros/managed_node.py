@@ -20,11 +20,13 @@ class ManagedNode(LifecycleNode):
     Attributes:
         parameters: their values now.
         failure: why the last transition failed; empty where it did not.
+        dead: whether this process can do no further work, see `fail`.
     """
 
     def __init__(self, name: str, table: Sequence[Parameter]) -> None:
         super().__init__(name)
         self.failure = ""
+        self.dead = False
         self._fatal = ""
         self._alarm = self.create_guard_condition(self._on_alarm)
         self.parameters = Parameters(self, table, lambda: self.state, self.check)
@@ -71,7 +73,8 @@ class ManagedNode(LifecycleNode):
         self._state_machine.destroy_when_not_in_use()
 
     def fail(self, reason: str) -> None:
-        """Ends the work for good, by way of the error state; may be called from any thread."""
+        """Ends the work for good, by way of the error state, and the process with status 1, so that a launch file can
+        start another; may be called from any thread."""
         self._fatal = reason
         self._alarm.trigger()
 
@@ -128,9 +131,10 @@ class ManagedNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _on_alarm(self) -> None:
-        self.get_logger().fatal(f"stopped: {self._fatal}; restart this process")
+        self.get_logger().fatal(f"stopped: {self._fatal or self.failure}; start this process again")
         if self.state == "active":
             self.trigger_deactivate()
+        self.dead = True
 
     def _warn_of_unknown(self, names: Sequence[str]) -> None:
         for name in names:

@@ -118,8 +118,9 @@ def path_below(folder: str, path: str) -> Path:
     """
     if not folder:
         raise ConfigError("model_dir is empty: start the node with model_dir set to the folder of your models")
-    root = Path(folder).expanduser().resolve()
+    root = Path(folder)
     try:
+        root = root.expanduser().resolve()
         found = (root / path).resolve()
         if not found.is_relative_to(root):
             raise ConfigError(f"{path} is not below model_dir {root}: copy the model there")

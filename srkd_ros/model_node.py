@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -129,8 +131,10 @@ class ModelNode(ManagedNode):
         """Frees the network and closes the topics."""
         self.topics.close()
         self._model_topics = self.model = None
+        gc.collect()
         if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+            with suppress(RuntimeError):  # a GPU that has failed has nothing to give back
+                torch.cuda.empty_cache()
 
     def limits(self) -> Limits:
         """Above which the node is not well."""

@@ -125,17 +125,18 @@ class Disk:
             raise error
 
     def _run(self) -> None:
+        job = self._jobs.get()
+        if job is None:
+            return
         try:
-            if (first := self._jobs.get()) is None:
-                return
             with self._writer:
-                first()
-                while (job := self._jobs.get()) is not None:
+                while job is not None:
                     job()
+                    job = self._jobs.get()
         except BaseException as error:
             self._error = error
-            while self._jobs.get() is not None:  # nobody may wait for a full queue
-                pass
+            while job is not None:  # nobody may wait for a full queue
+                job = self._jobs.get()
 
 
 class Recorder:

@@ -7,6 +7,7 @@ Configured it has a network, active it labels; started by `srkd_ros.segment`.
 
 from __future__ import annotations
 
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import PointCloud2
 
 from srkd.errors import ConfigError
@@ -30,7 +31,9 @@ class SegmentNode(ModelNode):
         self._outputs: Outputs | None = None
         self._labelling: Labelling | None = None
         super().__init__("segment", SEGMENT, "student", INPUT)
-        self._loads = LoadService(self, self._request_aside, lambda: self.parameters["model_dir"], self._swap)
+        self._loads = LoadService(
+            self, self._request_aside, lambda: self.parameters["model_dir"], lambda: self.model, self._swap
+        )
 
     def check(self, name: str, value: Value) -> str | None:
         """Names of classes must be the network's."""
@@ -48,17 +51,24 @@ class SegmentNode(ModelNode):
     def activate(self) -> None:
         """Starts the worker, then listens."""
         assert self._outputs is not None
+        if self._labelling is not None and not self._labelling.stop(timeout_s=0):
+            raise ConfigError("the last cloud is still in work: activate again in a moment")
         self._labelling = Labelling(
             need_model(self.model), self._outputs, self.parameters, self.vitals, self.faults, self.now_ns, self.fail
         )
         self._labelling.start()
         self.vitals.reset()
-        self.listen(PointCloud2, INPUT, self._labelling.receive, depth=1)
+        # The queue of sensor data, not 1: the newest cloud wins in the worker's inbox, where the others are counted.
+        self.listen(PointCloud2, INPUT, self._labelling.receive, depth=qos_profile_sensor_data.depth)
 
     def deactivate(self, timeout_s: float) -> bool:
         """Stops to listen, then the worker."""
         self.stop_listening()
         return self._labelling is None or self._labelling.stop(timeout_s)
+
+    def close(self) -> bool:
+        """Ends the node's threads without waiting for long; whether all have ended."""
+        return super().close() and not self._loads.busy
 
     def release(self) -> None:
         """Frees the network and closes the topics."""
@@ -76,9 +86,11 @@ class SegmentNode(ModelNode):
     def _swap(self, model: Model) -> ModelInfo:
         need_model(self.model)  # the node may have been cleaned up while this one was loading
         self._refuse_misfit(model)
-        if self._labelling is not None:
+        if self._labelling is None:
+            return self.introduce(model)
+        with self._labelling.between_clouds:
             self._labelling.model = model
-        return self.introduce(model)
+            return self.introduce(model)
 
     def _refuse_misfit(self, model: Model) -> None:
         unknown = unknown_classes(model, self.parameters["filter_classes"])

@@ -48,3 +48,5 @@ class Worker(Generic[T]):
         while (item := self.inbox.take()) is not None:
             self._handle(item)
             del item
+        # Both lead to the owner, which holds this and a network: left alone, a circle that no cleanup would free.
+        del self._handle, self._prepare

@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         sys.stderr.write(
             f"srkd {verb}: error: package {error.name!r} is not installed: pip install"
-            " 'srkd_ros[train,viz,bags,export]'\n"
+            " '.[train,viz,bags,export]' in the source folder\n"
         )
         return 2
     except KeyboardInterrupt:

@@ -67,7 +67,7 @@ def plan_sources(arguments: Sequence[str], folder: Path) -> list[CloudFile | Clo
         inside = find_bags(given)
         for bag in inside:
             bags.setdefault(bag, bag.relative_to(given).with_suffix("") if bag != given else Path(bag.stem))
-        if is_bag(given):
+        if given in inside:
             continue
         try:
             found = find_clouds([argument])
@@ -97,11 +97,11 @@ def plan_sources(arguments: Sequence[str], folder: Path) -> list[CloudFile | Clo
 
 def find_bags(path: Path) -> list[Path]:
     """The bag that a path is, or those in a folder and below it, sorted; hidden ones left out."""
-    if is_bag(path):
+    if is_bag(path) and (path.is_file() or _is_of_a_bag(path / "metadata.yaml")):
         return [path]
     if not path.is_dir():
         return []
-    folders = {file.parent for file in path.rglob("metadata.yaml")}
+    folders = {file.parent for file in path.rglob("metadata.yaml") if _is_of_a_bag(file)}
     loose = {
         file
         for suffix in STORAGE_SUFFIXES
@@ -110,6 +110,12 @@ def find_bags(path: Path) -> list[Path]:
     }
     visible = (each for each in folders | loose if not any(p.startswith(".") for p in each.relative_to(path).parts))
     return sorted(visible)
+
+
+def _is_of_a_bag(metadata: Path) -> bool:
+    """Other programs have files of this name too."""
+    with metadata.open(errors="replace") as stream:
+        return "rosbag2_bagfile_information" in stream.read(4096)
 
 
 def read_sources(sources: Iterable[CloudFile | CloudBag]) -> Iterator[NamedCloud]:

@@ -168,7 +168,7 @@ def _compose(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise SrkdError("pictures need matplotlib; pip install 'srkd_ros[viz]'") from None
+        raise SrkdError("pictures need matplotlib; pip install '.[viz]' in the source folder") from None
     size = panels[0].image.shape[0]
     margin, head, font = round(0.035 * size), round(0.085 * size * text_scale), size / 52 * text_scale
     width = len(panels) * (size + margin) + margin

@@ -63,7 +63,7 @@ def shell_variables(*prefixes: Path, **more: str) -> dict[str, str]:
         "LD_LIBRARY_PATH": os.pathsep.join([*(str(prefix / "lib") for prefix in prefixes), libraries]),
         "AMENT_PREFIX_PATH": os.pathsep.join(map(str, [*prefixes, PREFIX])),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID", "107"),
+        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
         **more,
     }
 

@@ -48,7 +48,8 @@ node = rclpy.create_node("sender")
 publisher = node.create_publisher(SegmentationReport, "/reports", 1)
 report = SegmentationReport(num_points=7, class_counts=[3, 4])
 report.header.frame_id = "lidar"
-while publisher.get_subscription_count() == 0:
+deadline = time.monotonic() + 60
+while publisher.get_subscription_count() == 0 and time.monotonic() < deadline:
     time.sleep(0.05)
 for _ in range(20):
     publisher.publish(report)

@@ -20,7 +20,7 @@ from srkd.io.bags import BagReader
 from srkd_train.__main__ import main
 from srkd_train.live.environment import NoRosError, require_ros
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 STAGES = {
     "end_to_end", "wait", "decode", "voxelize", "plan", "network", "labels", "encode", "publish", "total", "transport",
 }  # fmt: skip

@@ -24,6 +24,7 @@ def test_the_environment_is_set_and_the_users_own_stays() -> None:
     environment: dict[str, str] = {}
     prepare_environment(environment)
     assert environment.pop("OMP_WAIT_POLICY") == "passive"
+    assert 0 < int(environment.pop("GOMP_SPINCOUNT")) < 100_000
     assert list(environment) == ["FASTDDS_DEFAULT_PROFILES_FILE"]
     environment = {"OMP_WAIT_POLICY": "active", "FASTDDS_DEFAULT_PROFILES_FILE": "mine.xml"}
     prepare_environment(environment)

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +28,7 @@ from srkd_ros.labelling import Labelling
 from srkd_ros.model import Model, ModelRequest, load_model
 from srkd_ros.parameters import SEGMENT
 from srkd_ros.vitals import Vitals
+from srkd_ros.worker import Worker
 
 
 class Topic:
@@ -215,6 +218,26 @@ def test_every_cloud_is_accounted_for_under_load(bench: Bench, monkeypatch: pyte
     assert (counts.received, counts.in_work) == (501, 0)
     assert min(counts.labelled, counts.dropped, counts.rejected, counts.skipped) > 0
     assert len(bench.topics["report"].sent) == len(bench.topics["points"].sent) == counts.labelled
+
+
+def test_a_stopped_worker_leaves_no_circle_that_would_keep_the_network() -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.worker: Worker[int] = Worker(handle=self.handle, prepare=lambda: None)
+
+        def handle(self, item: int) -> None:
+            raise AssertionError
+
+    owner = Owner()
+    owner.worker.start()
+    assert owner.worker.stop(10) == (None, True)
+    gone = weakref.ref(owner)
+    gc.disable()  # what gc.freeze has put aside is never collected either
+    try:
+        del owner
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_network_is_replaced_between_clouds(bench: Bench, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,6 +117,7 @@ def test_a_fatal_fault_leads_through_the_error_state(node: Worker) -> None:
     assert node.state == "unconfigured"
     assert node.failure == "the GPU is broken"
     assert node.done == ["deactivate", "deactivate", "release"]
+    assert node.dead, "the process ends, so that a launch file can start another"
 
 
 def test_parameters_change_when_they_may(node: Worker) -> None:

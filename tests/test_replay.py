@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ from srkd.io.bags import (  # noqa: E402
 )
 from srkd.io.message_layout import Field  # noqa: E402
 from srkd_ros.command_line import raw_stamp_ns, split_ros_arguments  # noqa: E402
+from srkd_ros.record import Disk  # noqa: E402
 from srkd_ros.recorded_qos import replay_profile  # noqa: E402
 from srkd_ros.replay_schedule import Pacer, events  # noqa: E402
 
@@ -338,6 +340,30 @@ def test_a_recording_holds_what_was_sent(storage: str, bag: Path, tmp_path: Path
     heard = {(line["topic"], line["stamp_ns"]): line["receive_ns"] for line in log_of(tmp_path / "heard.json")}
     assert sent.keys() == heard.keys()
     assert all(0 < heard[key] - sent[key] < 5e9 for key in sent)
+
+
+def test_a_bag_that_cannot_be_closed_is_an_error_and_no_wait_for_ever() -> None:
+    class Full:
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            raise OSError("the disk is full")
+
+    disk = Disk(Full())  # type: ignore[arg-type]
+    disk._jobs.put(lambda: None)
+    said: list[str] = []
+
+    def close() -> None:
+        try:
+            disk.close()
+        except OSError as error:
+            said.append(str(error))
+
+    closing = threading.Thread(target=close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert said == ["the disk is full"]
 
 
 def test_limits_end_a_recording(bag: Path, tmp_path: Path) -> None:

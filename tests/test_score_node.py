@@ -87,7 +87,7 @@ def test_clouds_are_paired_by_stamp_and_scored(source: Source, tmp_path: Path) -
             source.send(source.labels, stamp, found[stamp])
         assert process.process.wait(timeout=ros_process.PATIENCE_S) == 0, process.said()
     finally:
-        process.kill()
+        process.end()
     written = json.loads((tmp_path / "score.json").read_text())
     iou = [
         ((truth == c) & (found == c)).sum() / (((truth == c) | (found == c)) & (truth != 255)).sum() for c in range(3)
@@ -109,14 +109,17 @@ def test_a_signal_ends_it_with_the_table(number: signal.Signals, source: Source,
         process.wait_for("1 clouds, mIoU")
         status, seconds = process.stop(number)
     finally:
-        process.kill()
+        process.end()
     assert status == 0 and seconds < 5
     assert "| sidewalk | 100.0 |" in process.said() and "Traceback" not in process.said()
 
 
 def test_silence_and_missing_names_are_one_line_each(source: Source, tmp_path: Path) -> None:
     process = start(tmp_path, "--idle-s", "0.5")
-    assert process.process.wait(timeout=ros_process.PATIENCE_S) == 1
+    try:
+        assert process.process.wait(timeout=ros_process.PATIENCE_S) == 1
+    finally:
+        process.end()
     assert "nothing to score: no cloud came" in process.said()
 
     process = start(tmp_path, "--count", "1", "--model-info", "/nobody/model_info")
@@ -126,7 +129,7 @@ def test_silence_and_missing_names_are_one_line_each(source: Source, tmp_path: P
         source.send(source.labels, 1, [0])
         assert process.process.wait(timeout=ros_process.PATIENCE_S) == 1
     finally:
-        process.kill()
+        process.end()
     assert "no class names on /nobody/model_info: give --model-info or --scheme" in process.said()
 
 
@@ -136,5 +139,5 @@ def test_an_incompatible_publisher_is_named_with_the_argument_to_change(tmp_path
     try:
         process.wait_for("a publisher of /segment/output/points is best_effort: give --reliability best_effort")
     finally:
-        process.kill()
+        process.end()
         source.peer.close()

@@ -39,7 +39,7 @@ class TypeDefinition:
 
 def rosbags_missing(error: ImportError) -> BagError:
     """The error to raise where rosbags, or a part of it, cannot be imported."""
-    return BagError(f"bags need the package {error.name or 'rosbags'!r}: pip install 'srkd_ros[bags]'")
+    return BagError(f"bags need the package {error.name or 'rosbags'!r}: pip install '.[bags]' in the source folder")
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ from srkd.errors import ConfigError
 from srkd.io.atomic import write_atomic
 from srkd.progress import Progress
 from srkd.segmenter import resolve_device
-from srkd_train.cli import EXIT_OK, checkpoint_path, make_parser
+from srkd_train.cli import EXIT_FAILED, EXIT_OK, checkpoint_path, make_parser
 from srkd_train.data.street import HELD_OUT_SEEDS
 from srkd_train.demo_offline import SENSOR
 from srkd_train.live.bench import BAR, CASES, Case, figures_of, markdown, summarize
@@ -29,7 +29,7 @@ from srkd_train.machine import describe_machine
 
 
 def main(argv: list[str]) -> int:
-    """`srkd bench-live [--output JSON]`."""
+    """`srkd bench-live [--output JSON]`; 1 where the bar is not met."""
     parser = make_parser(
         "bench-live",
         "Replays a simulated drive to the node and records its answers, several times. Let nothing else run meanwhile."
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     sys.stdout.write(markdown(figures))
     if args.output is not None:
         write_atomic(args.output, [(json.dumps(figures, indent=2, allow_nan=False) + "\n").encode()])
-    return EXIT_OK
+    return EXIT_OK if figures["bar"]["met"] else EXIT_FAILED
 
 
 def _run(args: Any, frames: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,9 @@ def main(argv: list[str]) -> int:
     except NoRosError as error:
         sys.stderr.write(f"srkd demo: {error}; `srkd demo --offline` labels, scores and draws a drive without ROS\n")
         return EXIT_FAILED
+    for name in ("trimesh", "embreex", "matplotlib"):  # wanted at the first step and at the last
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
     return EXIT_OK if live_demo(options, domain_id=args.domain) else EXIT_FAILED
 
 

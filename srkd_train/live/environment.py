@@ -99,7 +99,9 @@ def require_ros() -> None:
     """
     for name in ("rclpy", "rosbags"):
         if importlib.util.find_spec(name) is None:
-            raise NoRosError(f"{name} is not installed here (on x86_64 Linux: pip install 'srkd_ros[ros,bags]')")
+            raise NoRosError(
+                f"{name} is not installed here (on x86_64 Linux: make setup, or pip install '.[ros,bags]')"
+            )
     # Messages can be there and yet not load (built for another Python or distribution): only an import tells.
     attempt = f"import importlib\nfor name in {_PARTS!r}: importlib.import_module(name)"
     try:
