@@ -18,8 +18,7 @@ from srkd.io.atomic import write_atomic
 from srkd.progress import Progress
 from srkd.segmenter import resolve_device
 from srkd_train.cli import EXIT_FAILED, EXIT_OK, checkpoint_path, make_parser
-from srkd_train.data.street import HELD_OUT_SEEDS
-from srkd_train.demo_offline import SENSOR
+from srkd_train.demo_offline import SEED, SENSOR
 from srkd_train.live.bench import BAR, CASES, Case, figures_of, markdown, summarize
 from srkd_train.live.drive_bag import DRIVE_RATE_HZ, write_drive
 from srkd_train.live.environment import free_domain, require_ros
@@ -40,7 +39,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--runs", type=int, default=3, help="at 10 Hz on two cores; the others are run once")
     parser.add_argument("--checkpoint", default=None, help="default: the bundled student-nano")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1 ...")
-    parser.add_argument("--seed", type=int, default=HELD_OUT_SEEDS[0], help="which street")
+    parser.add_argument("--seed", type=int, default=SEED, help="which street")
     parser.add_argument("--output", default=None, help="also write the figures as JSON")
     args = parser.parse_args(argv)
     frames = round(args.seconds * DRIVE_RATE_HZ)

@@ -12,8 +12,7 @@ from typing import Any
 from srkd.errors import ConfigError
 from srkd.segmenter import PRECISIONS
 from srkd_train.cli import EXIT_FAILED, EXIT_OK, checkpoint_path, make_parser
-from srkd_train.data.street import HELD_OUT_SEEDS
-from srkd_train.demo_offline import DemoOptions, offline_demo
+from srkd_train.demo_offline import SEED, DemoOptions, offline_demo
 from srkd_train.live.demo import live_demo
 from srkd_train.live.environment import LARGEST_DOMAIN, NoRosError, require_ros
 
@@ -35,7 +34,7 @@ def main(argv: list[str]) -> int:
         "--frames", type=int, default=None, help=f"at 10 Hz; default {_FRAMES}, with --offline {_OFFLINE_FRAMES}"
     )
     parser.add_argument(
-        "--seed", type=int, default=HELD_OUT_SEEDS[0], help="which street; those from 10000 on were never trained on"
+        "--seed", type=int, default=SEED, help="which street; those from 10000 on were never trained on"
     )
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1 ...")
     parser.add_argument(
