@@ -310,7 +310,7 @@ def test_without_rosbags_it_says_what_to_install(tmp_path: Path, monkeypatch: py
     bag = write_bag(tmp_path / "bag")
     monkeypatch.setitem(sys.modules, "rosbags.rosbag2", None)
     for make in (lambda: BagReader(bag), lambda: BagWriter(tmp_path / "other")):
-        with pytest.raises(BagError, match=r"pip install 'srkd_ros\[bags\]'"):
+        with pytest.raises(BagError, match=r"pip install '.\[bags\]'"):
             make()
 
 
