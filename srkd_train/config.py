@@ -10,8 +10,18 @@ from typing import Literal
 from srkd.errors import ConfigError
 from srkd.input_spec import InputSpec
 from srkd_train.data.transforms import Augment
+from srkd_train.objective_config import ObjectiveConfig
 
-DataName = Literal["street", "semantickitti"]
+DataName = Literal["street", "semantickitti", "nuscenes", "waymo", "scannet"]
+
+
+ROOT_HOLDS = {
+    "semantickitti": "the folder that holds sequences/",
+    "nuscenes": "the folder that holds samples/, lidarseg/ and v1.0-trainval/",
+    "waymo": "the folder that holds training/ and validation/",
+    "scannet": "the folder that holds scans/",
+}
+"""What the root folder of a data set holds, in words."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +29,15 @@ class DataConfig:
     """Which clouds to train on and how they enter the network."""
 
     name: DataName = "street"
-    """Data set: street (made on the fly) or semantickitti (needs data.root)."""
+    """Data set: street (made on the fly), or semantickitti, nuscenes, waymo, scannet (they need data.root)."""
     root: str | None = None
-    """Folder of the data set, the one that holds sequences/."""
+    """Folder of the data set."""
+    train_split: str = "train"
+    """Split of nuScenes, Waymo and ScanNet to train on."""
+    val_split: str = "val"
+    """Split of nuScenes, Waymo and ScanNet to validate on."""
+    share: float = 1.0
+    """Share of the training clouds to use, every n-th of them."""
     sequences: tuple[str, ...] = ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10")
     """SemanticKITTI sequences to train on."""
     val_sequences: tuple[str, ...] = ("08",)
@@ -40,14 +56,17 @@ class DataConfig:
     """Voxel size, feature columns, intensity transform and range; stored in the checkpoint."""
     augment: Augment = field(default_factory=Augment)
     """Training augmentation."""
+    mix_p: float = 0.0
+    """Probability of Mix3D: the clouds of a batch are merged in pairs, before they are voxelised."""
     shuffle_orders: bool = True
     """Draw the curve of every attention block at random in training."""
 
     def __post_init__(self) -> None:
-        if self.name == "semantickitti" and self.root is None:
-            raise ConfigError(
-                "data.root is not set, semantickitti needs the folder that holds sequences/: --data.root DIR"
-            )
+        if self.name != "street" and self.root is None:
+            raise ConfigError(f"data.root is not set, {self.name} needs {ROOT_HOLDS[self.name]}: --data.root DIR")
+        for key, value in (("data.share", self.share), ("data.mix_p", self.mix_p)):
+            if not 0 <= value <= 1 or (key == "data.share" and value == 0):
+                raise ConfigError(f"{key}={value} is no share, give a number from 0 to 1")
         for key, (first, end) in (("data.seeds", self.seeds), ("data.val_seeds", self.val_seeds)):
             if not 0 <= first < end <= HELD_OUT_SEEDS[0]:
                 raise ConfigError(f"{key}=[{first}, {end}] is no training range, give 0 <= first < end <= 10000")
@@ -120,7 +139,11 @@ class TrainerConfig:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to train."""
     devices: int = 1
-    """Devices to train on."""
+    """Devices (processes) a machine to train on."""
+    num_nodes: int = 1
+    """Machines."""
+    sync_batchnorm: bool = False
+    """Batch norms look at the clouds of all processes."""
     precision: Literal["32", "bf16", "16"] = "32"
     """Arithmetic of the network: 32, bf16 or 16 (the last two as autocast)."""
     seed: int = 42
@@ -137,9 +160,12 @@ class TrainerConfig:
     """Save the resumable state this often."""
     log_every: int = 10
     """Steps per row of metrics.csv."""
+    tensorboard: bool = True
+    """Log to TensorBoard too, where it is installed."""
 
     def __post_init__(self) -> None:
-        for name, least in (("max_steps", 1), ("batch_size", 1), ("num_workers", 0), ("devices", 1), ("log_every", 1)):
+        for name in ("max_steps", "batch_size", "num_workers", "devices", "num_nodes", "log_every"):
+            least = 0 if name == "num_workers" else 1
             if getattr(self, name) < least:
                 raise ConfigError(f"trainer.{name}={getattr(self, name)} is too small, give at least {least}")
         if self.val_every < 0:
@@ -162,6 +188,18 @@ class RunConfig:
     """Optimiser and schedule."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     """Length, hardware, logging."""
+
+
+@dataclass(frozen=True)
+class DistillConfig(RunConfig):
+    """One distillation run."""
+
+    teacher: str = "teacher-nano"
+    """Checkpoint of the frozen teacher, or the name of a bundled one."""
+    teacher_seed: int = 0
+    """Seed of the noise that a CDSegNet teacher looks at."""
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    """Terms and weights."""
 
 
 def cache_dir(given: str | None) -> Path:

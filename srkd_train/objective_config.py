@@ -1,0 +1,104 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the objective of distillation is told: terms, weights, temperatures, and where affinities are measured."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from srkd.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SupervoxelConfig:
+    """The cylindrical partition that affinities are measured in, and what is drawn from it."""
+
+    radius_bins: int = 4
+    """Rings."""
+    angle_bins: int = 6
+    """Sectors."""
+    height_bins: int = 4
+    """Layers."""
+    radius_m: float | None = 50.0
+    """Outer radius; points beyond it count to the last ring. null for the cloud's own extent (indoors)."""
+    height_m: tuple[float, float] | None = (-5.0, 3.0)
+    """Lowest and highest point; points beyond count to the next layer. null for the cloud's own extent."""
+    count: int = 4
+    """Super-voxels drawn a cloud."""
+    points: int = 800
+    """Points drawn in one."""
+    voxels: int = 600
+    """Sub-voxels drawn in one."""
+    sub_voxel_m: float | None = None
+    """Edge of a sub-voxel; null for five voxels."""
+    rarity: Literal["srkd", "pvkd", "none"] = "srkd"
+    """How rare classes raise the chance of a super-voxel to be drawn."""
+    pad_zero: bool = False
+    """Fill small super-voxels with zero features, as the paper does; biased, see srkd_train.losses.affinity."""
+
+
+@dataclass(frozen=True)
+class WeightsConfig:
+    """Weights of the terms; null takes the preset's, 0 switches a term off."""
+
+    cross_entropy: float | None = None
+    """Cross-entropy with the labels."""
+    lovasz: float | None = None
+    """Lovasz-softmax with the labels."""
+    kl: float | None = None
+    """Kullback-Leibler divergence of the logits."""
+    point_affinity: float | None = None
+    """Affinities of points in super-voxels."""
+    voxel_affinity: float | None = None
+    """Affinities of sub-voxels in super-voxels."""
+    channel: float | None = None
+    """Channel-wise divergence over the points of a cloud."""
+    cross_sample: float | None = None
+    """Similarities between all clouds of a batch (CSMBGD)."""
+    feature_mse: float | None = None
+    """Squared difference of projected features."""
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """The objective of distillation."""
+
+    preset: Literal["balanced", "paper_literal"] = "balanced"
+    """Weights and reductions: scale-free ones, or the published numbers with the reductions that they imply."""
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    """Weights that differ from the preset's."""
+    kl_tau: float = 2.0
+    """Temperature of the logit divergence."""
+    kl_points: Literal["labelled", "all"] = "labelled"
+    """Points whose logits are compared."""
+    channel_source: Literal["features", "logits"] = "features"
+    """What the channel-wise term compares."""
+    channel_tau: float = 2.0
+    """Temperature of the channel-wise term."""
+    cross_sample_tau: float | None = None
+    """Temperature of the cross-sample term; null for the preset's."""
+    cross_sample_points: int = 1024
+    """Points drawn a cloud for the cross-sample term."""
+    cross_sample_dim: int | None = None
+    """Width of a projector in the cross-sample term; null for none, it needs none."""
+    affinity: Literal["cosine", "unit_l2sq", "raw_l2sq", "raw_l2"] | None = None
+    """Kind of affinity; null for the preset's."""
+    supervoxels: SupervoxelConfig = field(default_factory=SupervoxelConfig)
+    """Where affinities are measured."""
+    gather: bool = False
+    """Compute every term but Lovasz over the clouds of all processes, as one process with the whole batch would."""
+    calibrate_steps: int = 0
+    """Steps after which the weights of the distillation terms are fixed so that each contributed `calibrated_share` of
+    the supervised loss in those steps; 0 keeps the given weights."""
+    calibrated_share: float = 0.3
+    """That share."""
+
+    def __post_init__(self) -> None:
+        for name in ("kl_tau", "channel_tau", "cross_sample_tau", "calibrated_share"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"objective.{name}={value} is not positive, give a number above 0")
+        if self.cross_sample_points < 2 or self.calibrate_steps < 0:
+            raise ConfigError(
+                f"objective.cross_sample_points={self.cross_sample_points}, calibrate_steps={self.calibrate_steps}:"
+                " give at least 2 points and at least 0 steps"
+            )
