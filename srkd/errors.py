@@ -19,5 +19,9 @@ class ConfigError(SrkdError):
     """A setting, label scheme or description is unknown, out of range or contradictory."""
 
 
+class TrainingError(SrkdError):
+    """A training run cannot go on."""
+
+
 class BagError(SrkdError):
     """A recording cannot be read or written."""

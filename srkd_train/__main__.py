@@ -18,6 +18,7 @@ VERBS = {
     "to_bag": "write streets, data sets or files into a rosbag2",
     "info": "what a checkpoint is",
     "pretrain": "train a network on labelled clouds",
+    "distill": "train a student beside a frozen teacher (SRKD)",
     "evaluate": "mIoU of a checkpoint on a data set",
     "benchmark": "time a network stage by stage, and hold it against this machine's own limits",
     "bench-live": "time the ROS 2 node, from a cloud's publication to its labels",

@@ -5,6 +5,7 @@
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -16,8 +17,7 @@ from srkd_train.modules import Segmentation
 from srkd_train.runs import MetricsFile, RunFolder
 
 _STEPS_BETWEEN_TRIMS = 10
-TERMS = ("loss", "cross_entropy", "lovasz", "noise_mse")
-COLUMNS = ("step", "minutes", *TERMS, "lr", "step_s", "data_s", "voxels", "val_miou", "val_macc", "val_all_acc")
+SCORES = ("val_miou", "val_macc", "val_all_acc")
 
 
 class Clock(Callback):
@@ -100,12 +100,14 @@ class Report(Callback):
     Args:
         clock: the run's clock.
         folder: the run folder.
+        terms: names of the loss and its terms, columns of metrics.csv.
         every: steps per row of metrics.csv.
     """
 
-    def __init__(self, clock: Clock, folder: RunFolder, every: int) -> None:
+    def __init__(self, clock: Clock, folder: RunFolder, terms: Sequence[str], every: int) -> None:
         self.clock = clock
         self.folder = folder
+        self.terms = tuple(terms)
         self.every = every
         self._progress: Progress | None = None
         self._file: MetricsFile | None = None
@@ -119,7 +121,7 @@ class Report(Callback):
         self._marks[1] = time.monotonic()
         if trainer.is_global_zero:
             self._progress = Progress(trainer.max_steps, "step", done=trainer.global_step)
-            self._file = MetricsFile(self.folder.metrics, COLUMNS, keep_until=trainer.global_step)
+            self._file = MetricsFile(self.folder.metrics, self._columns(), keep_until=trainer.global_step)
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Note how long the batch was waited for."""
@@ -142,7 +144,7 @@ class Report(Callback):
         if not row_due and not self._progress.due:
             self._progress.step()
             return
-        terms = {name: round(float(outputs[name]), 6) for name in TERMS if name in outputs}
+        terms = {name: round(float(outputs[name]), 6) for name in self.terms}
         mean_s, data_s = self._total_s / self._steps, self._data_s / self._steps
         self._progress.step(
             f"loss {terms['loss']:.3f}  {mean_s:.2f} s/step ({100 * data_s / mean_s:.0f} % waiting for data)"
@@ -157,8 +159,8 @@ class Report(Callback):
         """Write the scores; the time of a validation is no waiting for data."""
         score = pl_module.last_score if isinstance(pl_module, Segmentation) else None
         if self._file is not None and self._progress is not None and score is not None and not trainer.sanity_checking:
-            scores = {"val_miou": score.miou, "val_macc": score.macc, "val_all_acc": score.all_acc}
-            row = {name: round(value, 5) for name, value in scores.items()}
+            values = (score.miou, score.macc, score.all_acc)
+            row = {name: round(value, 5) for name, value in zip(SCORES, values, strict=True)}
             self._file.add({"step": trainer.global_step, "minutes": round(self.clock.minutes, 3), **row})
             self._progress.say(f"step {trainer.global_step}: validation mIoU {100 * score.miou:.1f} %")
         self._marks[1] = time.monotonic()
@@ -170,6 +172,9 @@ class Report(Callback):
     def on_train_end(self, *_: Any) -> None:
         """Close what is open."""
         self._close()
+
+    def _columns(self) -> tuple[str, ...]:
+        return ("step", "minutes", *self.terms, "lr", "step_s", "data_s", "voxels", *SCORES)
 
     def _close(self) -> None:
         if self._progress is not None:

@@ -163,6 +163,11 @@ class TrainerConfig:
     tensorboard: bool = True
     """Log to TensorBoard too, where it is installed."""
 
+    @property
+    def processes(self) -> int:
+        """Processes of the whole run."""
+        return self.devices * self.num_nodes
+
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_size", "num_workers", "devices", "num_nodes", "log_every"):
             least = 0 if name == "num_workers" else 1
@@ -180,6 +185,8 @@ class RunConfig:
     """Run folder: metrics.csv, config.yaml, last.safetensors, best.safetensors, state.ckpt."""
     resume: bool = False
     """Go on from the run folder's state.ckpt; without it an existing run is never touched."""
+    dry_run: bool = False
+    """Take a few steps, tell what the run would cost, and write nothing."""
     data: DataConfig = field(default_factory=DataConfig)
     """Clouds."""
     model: ModelConfig = field(default_factory=ModelConfig)

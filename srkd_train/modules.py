@@ -8,11 +8,12 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from srkd.architectures import Network
 from srkd.cdsegnet import CDSegNet
-from srkd.errors import CloudError
+from srkd.errors import CloudError, TrainingError
+from srkd.plan import PlanSpec
 from srkd_train.config import OptimConfig
 from srkd_train.data.batch import Batch
 from srkd_train.losses import task
@@ -55,9 +56,25 @@ class Segmentation(lightning.LightningModule):
         self.averaged: AveragedWeights | None = None
         self.last_score: Score | None = None
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the loss and its terms, as `training_step` returns them."""
+        noise = ("noise_mse",) if isinstance(self.network, CDSegNet) else ()
+        return ("loss", "cross_entropy", "lovasz", *noise)
+
+    @property
+    def plan_spec(self) -> PlanSpec:
+        """What a training batch's plan must serve."""
+        return self.network.plan_spec
+
+    @property
+    def trained(self) -> nn.ModuleDict:
+        """What the optimiser trains."""
+        return nn.ModuleDict({"network": self.network})
+
     def configure_optimizers(self) -> Any:
         """AdamW and the one-cycle schedule, stepped every step."""
-        optimizer, schedule = build_optimizer(self.network, self.optim, self.max_steps)
+        optimizer, schedule = build_optimizer(self.trained, self.optim, self.max_steps)
         if self.optim.ema_decay is not None and self.averaged is None:
             self.averaged = AveragedWeights(self.network, self.optim.ema_decay)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -67,29 +84,38 @@ class Segmentation(lightning.LightningModule):
         torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss of one batch, and its terms detached: cross_entropy, lovasz and, with a noise branch, noise_mse.
+        """Loss of one batch, with gradient, and its `terms`, detached.
 
         Raises:
             CloudError: the batch is a single voxel at the coarsest stage, of which batch norm has no variance.
+            TrainingError: the loss is not finite; the message names the terms.
         """
         if batch.plan.num_rows(batch.plan.num_stages - 1) < 2:
             raise CloudError(
                 f"{' '.join(batch.names)}: {len(batch.label)} voxels are one voxel at the coarsest stage, too few to"
                 " train on: use larger crops, smaller voxels or more clouds a batch"
             )
+        terms = self.compute_terms(batch)
+        if not torch.isfinite(terms["loss"]):
+            values = ", ".join(f"{name} {float(value):.3g}" for name, value in terms.items())
+            raise TrainingError(
+                f"step {self.global_step + 1}: the loss is not finite ({values}) on {' '.join(batch.names)}; lower"
+                f" optim.lr ({self.optim.lr:g}), set optim.clip_norm, or use trainer.precision 32, and start again"
+            )
+        return {name: value if name == "loss" else value.detach() for name, value in terms.items()}
+
+    def compute_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss and its `terms`."""
         if not isinstance(self.network, CDSegNet):
-            logits = self.network(batch.features, batch.plan)
-            cross_entropy, lovasz = task.segmentation(logits, batch.label)
-            total = cross_entropy + lovasz
-            return {"loss": total, "cross_entropy": cross_entropy.detach(), "lovasz": lovasz.detach()}
+            cross_entropy, lovasz = task.segmentation(self.network(batch.features, batch.plan), batch.label)
+            return {"loss": cross_entropy + lovasz, "cross_entropy": cross_entropy, "lovasz": lovasz}
         t, eps = draw_noise(batch, self.network.config.diffusion.steps)
         logits, predicted = self.network.forward_train(batch.features, batch.plan, t=t, eps=eps)
         cross_entropy, lovasz = task.segmentation(logits, batch.label)
         noise = task.noise_mse(predicted, eps, batch.label)
         supervised = cross_entropy + lovasz
         total = task.gls([noise, supervised]) if self.loss == "gls" else supervised + noise
-        terms = {"cross_entropy": cross_entropy, "lovasz": lovasz, "noise_mse": noise}
-        return {"loss": total, **{name: term.detach() for name, term in terms.items()}}
+        return {"loss": total, "cross_entropy": cross_entropy, "lovasz": lovasz, "noise_mse": noise}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step, taken into the averaged weights."""

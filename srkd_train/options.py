@@ -38,7 +38,7 @@ def parse(
     parser = jsonargparse.ArgumentParser(prog=prog, description=about, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with the keys below; later options win over it.")
     for name, text in (switches or {}).items():
-        parser.add_argument(f"--{name}", action="store_true", help=text)
+        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=text)
     parser.add_class_arguments(kind, None, fail_untyped=True, skip=set(switches or ()))
     try:
         values = parser.instantiate(parser.parse_args(list(argv)))

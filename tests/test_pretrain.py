@@ -14,12 +14,15 @@ import pytest
 import torch
 import yaml
 from real_data import real_data
+from tiny_runs import tiny_words
 
 from srkd.checkpoint import load_checkpoint, read_header
 from srkd.errors import CheckpointError, CloudError, ConfigError
 from srkd_train.commands import pretrain as command
 from srkd_train.config import RunConfig
 from srkd_train.options import parse, to_yaml
+from srkd_train.run_command import SWITCHES
+from srkd_train.run_command import read_config as read_any_config
 from srkd_train.runs import RunFolder
 
 CONFIGS = sorted((Path(__file__).parent.parent / "config" / "pretrain").glob("*.yaml"))
@@ -30,25 +33,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("streets")
 
 
-def arguments(out: Path, cache: Path, *more: str, steps: int = 2) -> list[str]:
-    tiny = {
-        "out": out,
-        "data.cache_dir": cache,
-        "data.seeds": "[0,2]",
-        "data.val_seeds": "[9900,9901]",
-        "data.sensors": "[beams16]",
-        "data.frames_per_street": 1,
-        "data.input.voxel_size_m": 0.5,
-        "data.augment.max_points": 3000,
-        "trainer.threads": 1,
-        "trainer.max_steps": steps,
-        "trainer.batch_size": 2,
-        "trainer.num_workers": 0,
-        "trainer.accelerator": "cpu",
-        "trainer.log_every": 1,
-        "trainer.final_eval": "false",
-    }
-    return [word for key, value in tiny.items() for word in (f"--{key}", str(value))] + list(more)
+def read_config(words: list[str]) -> RunConfig:
+    return read_any_config(words, RunConfig, verb="pretrain", about="")
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -79,7 +65,7 @@ def test_two_steps_leave_a_loadable_scored_checkpoint(
         "--trainer.val_limit",
         "1",
     )
-    assert command.main(arguments(out, cache, *more)) == 0
+    assert command.main(tiny_words(out, cache, *more)) == 0
     assert {path.name for path in out.iterdir()} == {
         "config.yaml", "metrics.csv", "last.safetensors", "best.safetensors", "state.ckpt", "evaluation.json",
     }  # fmt: skip
@@ -106,8 +92,8 @@ def test_two_steps_leave_a_loadable_scored_checkpoint(
 def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, cache: Path, ema: str) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     more = ("--optim.ema_decay", ema, "--trainer.save_minutes", "0")
-    command.main(arguments(whole, cache, *more, steps=4))
-    command.main(arguments(broken, cache, *more, "--trainer.max_minutes", "0", steps=4))
+    command.main(tiny_words(whole, cache, *more, steps=4))
+    command.main(tiny_words(broken, cache, *more, "--trainer.max_minutes", "0", steps=4))
     assert read_header(broken / "last.safetensors").training["steps"] == 1
     command.main(["--resume", "--out", str(broken), "--trainer.max_minutes", "null"])
     assert read_header(broken / "last.safetensors").training["steps"] == 4
@@ -117,8 +103,8 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, cache: Path, ema: 
 
 def test_workers_see_the_same_batches(tmp_path: Path, cache: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    command.main(arguments(one, cache))
-    command.main(arguments(other, cache, "--trainer.num_workers", "1"))
+    command.main(tiny_words(one, cache))
+    command.main(tiny_words(other, cache, "--trainer.num_workers", "1"))
     assert same(one / "last.safetensors", other / "last.safetensors")
 
 
@@ -138,13 +124,13 @@ def test_semantickitti_trains_and_is_scored(tmp_path: Path, capsys: pytest.Captu
 
 def test_a_batch_of_one_coarse_voxel_is_named(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(CloudError, match="larger crops"):
-        command.main(arguments(tmp_path / "run", cache, "--data.augment.max_points", "1", "--trainer.batch_size", "1"))
+        command.main(tiny_words(tmp_path / "run", cache, "--data.augment.max_points", "1", "--trainer.batch_size", "1"))
 
 
 @pytest.mark.parametrize("loss", ["gls", "sum"])
 def test_the_teacher_trains_with_its_noise_branch(tmp_path: Path, cache: Path, loss: str) -> None:
     out = tmp_path / "run"
-    command.main(arguments(out, cache, "--model.name", "teacher-nano", "--model.loss", loss, steps=1))
+    command.main(tiny_words(out, cache, "--model.name", "teacher-nano", "--model.loss", loss, steps=1))
     (row,) = rows(out)
     task, noise = float(row["cross_entropy"]) + float(row["lovasz"]), float(row["noise_mse"])
     expected = (task * noise) ** 0.5 if loss == "gls" else task + noise
@@ -155,21 +141,21 @@ def test_the_teacher_trains_with_its_noise_branch(tmp_path: Path, cache: Path, l
 
 def test_starting_from_given_weights(tmp_path: Path, cache: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    command.main(arguments(first, cache))
+    command.main(tiny_words(first, cache))
     frozen = ("--optim.lr", "1e-12", "--optim.weight_decay", "0")
-    command.main(arguments(second, cache, *frozen, "--model.init", str(first / "last.safetensors")))
+    command.main(tiny_words(second, cache, *frozen, "--model.init", str(first / "last.safetensors")))
     assert "init_sha256" in read_header(second / "last.safetensors").training
     one, other = weights(first / "last.safetensors"), weights(second / "last.safetensors")
     torch.testing.assert_close(one["head.weight"], other["head.weight"])
     other_network = ("--model.name", "teacher-nano", "--model.init", str(first / "last.safetensors"))
     with pytest.raises(CheckpointError, match="teacher-nano"):
-        command.main(arguments(tmp_path / "third", cache, *other_network))
+        command.main(tiny_words(tmp_path / "third", cache, *other_network))
 
 
 @pytest.mark.parametrize(("workers", "to_all"), [(0, False), (1, False), (1, True)])
 def test_sigterm_saves_and_ends_well(tmp_path: Path, cache: Path, workers: int, to_all: bool) -> None:
     out = tmp_path / "run"
-    words = arguments(out, cache, "--trainer.num_workers", str(workers), steps=10_000)
+    words = tiny_words(out, cache, "--trainer.num_workers", str(workers), steps=10_000)
     run = [sys.executable, "-m", "srkd_train", "pretrain", *words]
     child = subprocess.Popen(run, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
@@ -185,13 +171,13 @@ def test_sigterm_saves_and_ends_well(tmp_path: Path, cache: Path, workers: int, 
 
 def test_a_run_is_never_overwritten_nor_changed_by_resuming(tmp_path: Path, cache: Path) -> None:
     out = tmp_path / "run"
-    command.main(arguments(out, cache))
+    command.main(tiny_words(out, cache))
     with pytest.raises(ConfigError, match="not empty"):
-        command.main(arguments(out, cache))
+        command.main(tiny_words(out, cache))
     with pytest.raises(ConfigError, match=r"optim\.lr was 0\.002 and is now 0\.5"):
         command.main(["--resume", "--out", str(out), "--optim.lr", "0.5"])
     with pytest.raises(ConfigError, match="does not exist"):
-        command.main(arguments(tmp_path / "none", cache, "--resume"))
+        command.main(tiny_words(tmp_path / "none", cache, "--resume"))
     (out / "state.ckpt").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="cannot be read"):
         command.main(["--resume", "--out", str(out)])
@@ -223,20 +209,20 @@ def test_unknown_key_in_a_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("trainer:\n  max_step: 4\n")
     with pytest.raises(ConfigError, match=r"max_step'?.*did you mean trainer\.max_steps"):
-        command.read_config(["--out", "x", "--config", str(file)])
+        read_config(["--out", "x", "--config", str(file)])
 
 
 def test_written_configuration_reads_back(tmp_path: Path) -> None:
-    config = command.read_config(["--out", "x", "--data.augment.max_points", "9", "--optim.ema_decay", "0.5"])
+    config = read_config(["--out", "x", "--data.augment.max_points", "9", "--optim.ema_decay", "0.5"])
     file = tmp_path / "a.yaml"
     file.write_text(to_yaml(config))
-    assert parse(["--config", str(file)], RunConfig, prog="", about="", switches=command.SWITCHES) == config
+    assert parse(["--config", str(file)], RunConfig, prog="", about="", switches=SWITCHES) == config
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configurations_are_valid(path: Path) -> None:
     more = ["--data.root", "somewhere"] if yaml.safe_load(path.read_text())["data"]["name"] == "semantickitti" else []
-    command.read_config(["--config", str(path), "--out", "x", *more])
+    read_config(["--config", str(path), "--out", "x", *more])
 
 
 def test_there_are_shipped_configurations() -> None:

@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Distillation: a student learns from labels and from a frozen teacher."""
+
+from collections.abc import Sequence
+
+from srkd.checkpoint import load_checkpoint, read_header
+from srkd.labels import LabelScheme
+from srkd_train.cli import checkpoint_path
+from srkd_train.config import DistillConfig
+from srkd_train.distiller import Distiller
+from srkd_train.teacher import FrozenTeacher, check_pair
+from srkd_train.training import Outcome, make_network, train
+
+
+def distill(config: DistillConfig, *, command: Sequence[str]) -> Outcome | None:
+    """Train as configured, see :func:`srkd_train.training.train`.
+
+    Raises:
+        CheckpointError: the teacher cannot be read, or sees other voxels or classes than the student.
+    """
+    teacher = read_header(checkpoint_path(config.teacher))
+    facts = {"teacher": teacher.architecture, "teacher_sha256": teacher.weights_sha256}
+    return train(config, command=command, build=lambda scheme: distiller_module(config, scheme), facts=facts)
+
+
+def distiller_module(config: DistillConfig, scheme: LabelScheme) -> Distiller:
+    """What a run trains."""
+    path = checkpoint_path(config.teacher)
+    header = read_header(path)
+    check_pair(path.name, header.input, header.scheme, config.data.input, scheme)
+    network, _ = load_checkpoint(path)
+    return Distiller(
+        make_network(config, scheme),
+        FrozenTeacher(network, seed=config.teacher_seed),
+        scheme.class_names,
+        config.optim,
+        config.objective,
+        max_steps=config.trainer.max_steps,
+        voxel_size_m=config.data.input.voxel_size_m,
+        seed=config.trainer.seed,
+    )

@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From what two networks see in a batch to the values of the distillation terms: what is drawn, gathered, compared."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from srkd_train import distributed
+from srkd_train.adapters import Adapters
+from srkd_train.data.batch import Batch
+from srkd_train.losses import affinity, channel, cross_sample, feature, logit, supervoxel
+from srkd_train.losses.sampling import draw_points
+from srkd_train.objective import Recipe
+from srkd_train.objective_config import ObjectiveConfig
+from srkd_train.teacher import View
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A batch as both networks see it."""
+
+    student: View
+    teacher: View
+    batch: Batch
+    adapters: Adapters
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is to be measured, and the randomness of this step."""
+
+    recipe: Recipe
+    objective: ObjectiveConfig
+    sub_voxel_m: float
+    """Edge of a sub-voxel."""
+    class_frequency: Tensor
+    """(K,) share of each class in the voxels seen so far, on the CPU."""
+    seeds: tuple[int, ...]
+    """One a cloud."""
+
+    def generators(self, purpose: int) -> list[torch.Generator]:
+        """Fresh generators, one a cloud; terms must not depend on which others are on, so each has its own."""
+        return [torch.Generator().manual_seed((seed * 4 + purpose) % 2**63) for seed in self.seeds]
+
+
+class Scale:
+    """Turns the mean over a process's things into its share of the mean over the things of all processes.
+
+    Gradients are averaged over processes afterwards, hence the factor of their number.
+
+    Args:
+        device: of the values.
+        gather: whether there is anything to do.
+    """
+
+    def __init__(self, device: torch.device, *, gather: bool) -> None:
+        self.device = device
+        self.gather = gather
+
+    def __call__(self, mean: Tensor, count: int) -> Tensor:
+        """The mean of `count` things of this process."""
+        if not self.gather:
+            return mean
+        return mean * distributed.mean_weight(torch.tensor(float(count), device=self.device))
+
+
+def measure(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tensor]:
+    """The distillation terms that have a weight, by name; each is 0-dim and connected to the student."""
+    found: dict[str, Tensor] = {}
+    for measure_some in (_kl, _affinities, _channel, _cross_sample, _feature_mse):
+        found |= measure_some(pair, measured, scale)
+    return found
+
+
+def _kl(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tensor]:
+    if not measured.recipe.uses("kl"):
+        return {}
+    objective, label = measured.objective, pair.batch.label
+    known = label if objective.kl_points == "labelled" else None
+    count = len(label) if known is None else int((label != 255).sum()) if scale.gather else 0
+    value = logit.kl_divergence(pair.student.logits, pair.teacher.logits, tau=objective.kl_tau, label=known)
+    return {"kl": scale(value, count)}
+
+
+def _affinities(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tensor]:
+    recipe, config = measured.recipe, measured.objective.supervoxels
+    if not recipe.uses("point_affinity", "voxel_affinity"):
+        return {}
+    xyz = pair.batch.xyz
+    assert xyz is not None, "training batches carry coordinates"
+    device = pair.student.features.device
+    xyz, label = xyz.cpu(), pair.batch.label.cpu()
+    regions = supervoxel.partition(xyz, offsets=pair.batch.offsets, config=config)
+    drawn = supervoxel.draw(
+        regions,
+        label=label,
+        class_frequency=measured.class_frequency,
+        config=config,
+        generators=measured.generators(0),
+    )
+    weights = drawn.weights.to(device) if recipe.weigh_regions else None
+    found = {}
+    for name, pad_to in (("point_affinity", config.points), ("voxel_affinity", config.voxels)):
+        if not recipe.uses(name):
+            continue
+        if name == "point_affinity":
+            offsets, rows = drawn.offsets, drawn.rows.to(device)
+            student, teacher = (seen.features.index_select(0, rows) for seen in (pair.student, pair.teacher))
+        else:
+            sub = supervoxel.sub_voxels(
+                xyz, regions, drawn, edge_m=measured.sub_voxel_m, config=config, generators=measured.generators(1)
+            )
+            sub, offsets = sub.to(device), sub.offsets
+            student, teacher = (supervoxel.means(seen.features, sub) for seen in (pair.student, pair.teacher))
+        value = affinity.affinity_mse(
+            student,
+            teacher,
+            offsets=offsets,
+            kind=recipe.affinity,
+            weights=weights,
+            pad_to=pad_to if config.pad_zero else None,
+        )
+        found[name] = scale(value, affinity.count_regions(offsets))
+    return found
+
+
+def _channel(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tensor]:
+    recipe, objective = measured.recipe, measured.objective
+    if not recipe.uses("channel"):
+        return {}
+    if objective.channel_source == "features":
+        student, teacher = pair.adapters.to_channels(pair.student.features), pair.teacher.features
+    else:
+        student, teacher = pair.student.logits, pair.teacher.logits
+    value = channel.channel_kl(
+        student, teacher, offsets=pair.batch.offsets, tau=objective.channel_tau, reduction=recipe.channel_reduction
+    )
+    count = len(pair.batch) if recipe.channel_reduction == "channel" else len(pair.batch.label)
+    return {"channel": scale(value, count)}
+
+
+def _cross_sample(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tensor]:
+    recipe = measured.recipe
+    if not recipe.uses("cross_sample"):
+        return {}
+    index, ends = draw_points(pair.batch.offsets, measured.objective.cross_sample_points, measured.generators(2))
+    index = index.to(pair.student.features.device)
+    student, teacher = pair.adapters.to_similarity(
+        pair.student.features.index_select(0, index), pair.teacher.features.index_select(0, index)
+    )
+    rows, factor = None, 1
+    if scale.gather:
+        # Own rows against the columns of all processes; the shares of all add up to the whole.
+        rows = distributed.own_range(distributed.gather_sizes(len(student), student.device))
+        ends = distributed.gather_offsets(ends, student.device)
+        student, teacher = distributed.gather_rows(student), distributed.gather_rows(teacher)
+        factor = distributed.world_size()
+    value = cross_sample.cross_sample_kl(
+        student,
+        teacher,
+        offsets=ends,
+        tau=recipe.cross_sample_tau,
+        reduction=recipe.cross_sample_reduction,
+        rows=rows,
+    )
+    return {"cross_sample": value * factor}
+
+
+def _feature_mse(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tensor]:
+    if not measured.recipe.uses("feature_mse"):
+        return {}
+    stages = [
+        scale(feature.feature_mse(adapter(own), theirs), len(own))
+        for adapter, own, theirs in zip(
+            pair.adapters.feature, pair.student.decoder, pair.teacher.decoder, strict=False
+        )
+    ]
+    return {"feature_mse": torch.stack(stages).mean()}

@@ -1,0 +1,249 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Distillation runs of a few steps on tiny streets: terms, exports, resuming, a teacher that stays frozen, refusals."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny_runs import tiny_words
+
+from srkd.architectures import build_network
+from srkd.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
+from srkd.errors import CheckpointError, ConfigError, TrainingError
+from srkd.input_spec import InputSpec
+from srkd.labels import get_scheme
+from srkd.segmenter import Segmenter
+from srkd_train.adapters import Adapters
+from srkd_train.commands import distill as command
+from srkd_train.config import DistillConfig
+from srkd_train.data.catalog import training_part
+from srkd_train.distillation import distiller_module
+from srkd_train.objective import DISTILLED, TERMS, Weights, make_recipe
+from srkd_train.objective_config import ObjectiveConfig, WeightsConfig
+from srkd_train.options import parse
+from srkd_train.run_command import SWITCHES
+from srkd_train.training import training_batches
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("streets")
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher-nano with random weights on the voxels of the tiny runs."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
+    scheme, spec = get_scheme("street"), InputSpec(0.5)
+    network = build_network("teacher-nano", scheme.num_classes, 4)
+    save_checkpoint(path, network, Header.of(network, "teacher-nano", spec, scheme))
+    return path
+
+
+def words(out: Path, cache: Path, teacher: Path, *more: str, steps: int = 2) -> list[str]:
+    return [*tiny_words(out, cache, steps=steps), "--teacher", str(teacher), *more]
+
+
+def config(cache: Path, teacher: Path, *more: str) -> DistillConfig:
+    return parse(words(Path("x"), cache, teacher, *more), DistillConfig, prog="", about="", switches=SWITCHES)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def same(one: Path, other: Path) -> bool:
+    left, right = (load_checkpoint(path)[0].state_dict() for path in (one, other))
+    return all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize("preset", ["balanced", "paper_literal"])
+def test_every_term_is_logged_and_the_student_leaves_alone(
+    tmp_path: Path, cache: Path, teacher: Path, preset: str
+) -> None:
+    out = tmp_path / "run"
+    assert command.main(words(out, cache, teacher, "--objective.preset", preset)) == 0
+    table = rows(out)
+    assert len(table) == 2
+    recipe = make_recipe(ObjectiveConfig(preset=preset))  # type: ignore[arg-type]
+    for row in table:
+        values = {name: float(row[name]) for name in TERMS}
+        assert all(value > 0 for value in values.values()), values
+        total = sum(recipe.weights[name] * value for name, value in values.items())
+        assert float(row["loss"]) == pytest.approx(total, rel=1e-3)
+    header = read_header(out / "last.safetensors")
+    assert header.architecture == "student-nano"
+    assert header.training["teacher"] == "teacher-nano"
+    assert header.training["teacher_sha256"] == read_header(teacher).weights_sha256
+    plain = build_network("student-nano", 12, 4)
+    assert set(load_checkpoint(out / "last.safetensors")[0].state_dict()) == set(plain.state_dict())
+    Segmenter.load(out / "last.safetensors", device="cpu")
+
+
+def test_one_term_alone_and_none(tmp_path: Path, cache: Path, teacher: Path) -> None:
+    off = [word for name in DISTILLED for word in (f"--objective.weights.{name}", "0")]
+    command.main(words(tmp_path / "none", cache, teacher, *off, steps=1))
+    (row,) = rows(tmp_path / "none")
+    assert not set(DISTILLED) & set(row)
+    assert float(row["loss"]) == pytest.approx(float(row["cross_entropy"]) + float(row["lovasz"]), rel=1e-5)
+    command.main(words(tmp_path / "one", cache, teacher, *off, "--objective.weights.kl", "2", steps=1))
+    (one,) = rows(tmp_path / "one")
+    assert set(DISTILLED) & set(one) == {"kl"}
+    supervised = float(one["cross_entropy"]) + float(one["lovasz"])
+    assert float(one["loss"]) == pytest.approx(supervised + 2 * float(one["kl"]), rel=1e-4)
+    assert float(one["cross_entropy"]) == pytest.approx(float(row["cross_entropy"]), rel=1e-6)
+
+
+def test_published_count_of_trained_parameters() -> None:
+    student, teacher = build_network("student", 20, 6), build_network("cdsegnet", 20, 6)
+    adapters = Adapters(
+        student.config.unet.dec_channels,
+        teacher.config.unet.dec_channels,
+        features=True,
+        channel=False,
+        cross_sample_dim=None,
+        seed=0,
+    )
+    count = sum(parameter.numel() for module in (student, adapters) for parameter in module.parameters())
+    assert count == 11_612_436
+
+
+def test_teacher_stays_frozen_whatever_the_trainer_does(cache: Path, teacher: Path) -> None:
+    given = config(cache, teacher)
+    part = training_part(given.data)
+    module = distiller_module(given, part.clouds.scheme)
+    before = {name: value.clone() for name, value in module.teacher.network.state_dict().items()}
+    assert not any("teacher" in name for name, _ in module.named_parameters())
+    assert not any(name.startswith("teacher.") for name in module.state_dict())
+    module.train()
+    module.teacher.network.train()
+    optimizer = module.configure_optimizers()["optimizer"]
+    batch = training_batches(given, part, module.plan_spec)[0]
+    module.training_step(batch, 0)["loss"].backward()
+    optimizer.step()
+    assert not module.teacher.network.training
+    assert all(parameter.grad is None for parameter in module.teacher.network.parameters())
+    after = module.teacher.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    one, two = (module.teacher(batch.features, batch.plan).logits for _ in range(2))
+    assert torch.equal(one, two)
+    lonely = replace(batch.plan, orders=())
+    assert torch.equal(one, module.teacher(batch.features, lonely).logits), "curve orders of training reach the teacher"
+
+
+def test_teacher_does_not_depend_on_batch_mates(cache: Path, teacher: Path) -> None:
+    given = config(cache, teacher)
+    part = training_part(given.data)
+    module = distiller_module(given, part.clouds.scheme)
+    both = training_batches(given, part, module.plan_spec)[0]
+    alone = training_batches(replace(given, trainer=replace(given.trainer, batch_size=1)), part, module.plan_spec)[0]
+    seen = module.teacher(both.features, both.plan).logits[: both.offsets[0]]
+    torch.testing.assert_close(module.teacher(alone.features, alone.plan).logits, seen, rtol=1e-4, atol=1e-4)
+
+
+def test_teacher_equals_the_segmenter(cache: Path, teacher: Path) -> None:
+    given = config(cache, teacher)
+    part = training_part(given.data)
+    module = distiller_module(given, part.clouds.scheme)
+    cloud = part.clouds[0].cloud
+    labels = Segmenter.load(teacher, device="cpu")(cloud)
+    from srkd_train.data.batch import collate, prepare
+
+    batch = collate([prepare(part.clouds[0], given.data.input)], module.plan_spec)
+    class_id = module.teacher(batch.features, batch.plan).logits.argmax(1)
+    agree = (batch.spread(class_id).numpy() == labels.class_id).mean()
+    assert agree > 0.999  # random weights: a tie may fall either way
+
+
+def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, cache: Path, teacher: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    more = ("--trainer.save_minutes", "0", "--objective.calibrate_steps", "3", "--trainer.val_every", "2")
+    command.main(words(whole, cache, teacher, *more, steps=6))
+    line = [sys.executable, "-m", "srkd_train", "distill", *words(broken, cache, teacher, *more, steps=6)]
+    child = subprocess.Popen(line, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and child.poll() is None:
+        if (broken / "metrics.csv").exists() and len(rows(broken)) >= 3:
+            break
+        time.sleep(0.02)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert child.returncode == -signal.SIGKILL
+    assert (broken / "state.ckpt").exists()
+    assert torch.load(broken / "state.ckpt", weights_only=True)["global_step"] < 6
+    command.main(["--resume", "--out", str(broken)])
+    assert same(whole / "last.safetensors", broken / "last.safetensors")
+    columns = ("step", "loss", *TERMS, "val_miou")
+    assert [[row[name] for name in columns] for row in rows(whole)] == [
+        [row[name] for name in columns] for row in rows(broken)
+    ]
+
+
+def test_calibrated_terms_weigh_the_same(cache: Path, teacher: Path) -> None:
+    recipe = make_recipe(ObjectiveConfig(weights=WeightsConfig(channel=0.0)))
+    weights = Weights(recipe, steps=2, share=0.25)
+    assert weights.current() == dict(recipe.weights)
+    means = {name: float(at + 1) for at, name in enumerate(TERMS)}
+    for factor in (0.5, 1.5, 100.0):  # the third step is after calibration
+        weights.update({name: torch.tensor(factor * value) for name, value in means.items()})
+    current = weights.current()
+    supervised = means["cross_entropy"] + means["lovasz"]
+    for name in DISTILLED:
+        expected = 0.0 if name == "channel" else 0.25 * supervised
+        assert current[name] * means[name] == pytest.approx(expected)
+    assert current["cross_entropy"] == current["lovasz"] == 1.0
+
+
+def test_a_dry_run_tells_costs_and_writes_nothing(
+    tmp_path: Path, cache: Path, teacher: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert command.main(words(out, cache, teacher, "--dry-run")) == 0
+    text = capsys.readouterr().out
+    assert "s a step" in text and "GiB" in text and "h:mm:ss for 2 steps" in text
+    assert not out.exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, cache: Path, teacher: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(TrainingError, match=r"step 1: .*not finite.*kl.*optim\.lr") as caught:
+        command.main(words(out, cache, teacher, "--objective.weights.kl", "inf"))
+    assert "\n" not in str(caught.value)
+    assert not (out / "last.safetensors").exists() and not (out / "state.ckpt").exists()
+
+
+def test_mistakes_are_one_line(tmp_path: Path, cache: Path, teacher: Path) -> None:
+    out = tmp_path / "run"
+
+    def refused(kind: type[Exception], match: str, *more: str) -> None:
+        with pytest.raises(kind, match=match) as caught:
+            command.main(words(out, cache, teacher, *more))
+        assert "\n" not in str(caught.value)
+        assert not out.exists()
+
+    refused(CheckpointError, "nowhere.safetensors", "--teacher", "nowhere.safetensors")
+    refused(CheckpointError, r"voxel_size_m 0\.5.*0\.3", "--data.input.voxel_size_m", "0.3")
+    refused(ConfigError, "did you mean objective.weights.kl", "--objective.weights.kll", "1")
+    refused(ConfigError, "kl_tau", "--objective.kl_tau", "0")
+    short = tmp_path / "short.safetensors"
+    short.write_bytes(teacher.read_bytes()[:5000])
+    refused(CheckpointError, "short.safetensors", "--teacher", str(short))
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(1)}, foreign)
+    refused(CheckpointError, "foreign.safetensors", "--teacher", str(foreign))
+    scheme = get_scheme("semantickitti")
+    other = tmp_path / "other.safetensors"
+    network = build_network("teacher-nano", scheme.num_classes, 4)
+    save_checkpoint(other, network, Header.of(network, "teacher-nano", InputSpec(0.5), scheme))
+    refused(CheckpointError, "19 classes of semantickitti.*12 of street", "--teacher", str(other))
