@@ -20,9 +20,6 @@ from srkd_train.objective_config import ObjectiveConfig
 from srkd_train.relations import Measured, Pair, Scale, measure
 from srkd_train.teacher import FrozenTeacher, view
 
-_SUB_VOXELS = 5
-"""Edge of a sub-voxel in voxels, losses.md 3.3."""
-
 
 class Distiller(Segmentation):
     """Trains a student on labels and on what a frozen teacher sees in the same voxels.
@@ -64,7 +61,7 @@ class Distiller(Segmentation):
         super().__init__(student, class_names, optim, max_steps=max_steps, seed=seed)
         self.objective = objective
         self.recipe = make_recipe(objective)
-        self.sub_voxel_m = objective.supervoxels.sub_voxel_m or _SUB_VOXELS * voxel_size_m
+        self.voxel_size_m = voxel_size_m
         self.teacher = teacher
         own, theirs = student.config.unet, teacher.network.config.unet
         stages = next(
@@ -121,12 +118,11 @@ class Distiller(Segmentation):
         if gather:
             sizes = distributed.gather_sizes(len(batch), batch.features.device)
             first, _ = distributed.own_range(sizes)
-        frequency = self.class_count / self.class_count.sum().clamp_min(1)
         return Measured(
             recipe=self.recipe,
             objective=self.objective,
-            sub_voxel_m=self.sub_voxel_m,
-            class_frequency=frequency.float().cpu(),
+            voxel_size_m=self.voxel_size_m,
+            class_count=self.class_count.cpu(),
             seeds=tuple(self._cloud_seed(first + cloud) for cloud in range(len(batch))),
         )
 

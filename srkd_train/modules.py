@@ -16,6 +16,7 @@ from srkd.errors import CloudError, TrainingError
 from srkd.plan import PlanSpec
 from srkd_train.config import OptimConfig
 from srkd_train.data.batch import Batch
+from srkd_train.distributed import global_sum, world_size
 from srkd_train.losses import task
 from srkd_train.metrics import Score, ScoreMeter
 from srkd_train.optim import AveragedWeights, build_optimizer
@@ -90,14 +91,14 @@ class Segmentation(lightning.LightningModule):
             CloudError: the batch is a single voxel at the coarsest stage, of which batch norm has no variance.
             TrainingError: the loss is not finite; the message names the terms.
         """
-        if batch.plan.num_rows(batch.plan.num_stages - 1) < 2:
+        if _anywhere(batch.plan.num_rows(batch.plan.num_stages - 1) < 2, batch.features.device):
             raise CloudError(
                 f"{' '.join(batch.names)}: {len(batch.label)} voxels are one voxel at the coarsest stage, too few to"
                 " train on: use larger crops, smaller voxels or more clouds a batch"
             )
         terms = self.compute_terms(batch)
-        if not torch.isfinite(terms["loss"]):
-            values = ", ".join(f"{name} {float(value):.3g}" for name, value in terms.items())
+        if _anywhere(not bool(torch.isfinite(terms["loss"])), batch.features.device):
+            values = ", ".join(f"{name} {float(value.detach()):.3g}" for name, value in terms.items())
             raise TrainingError(
                 f"step {self.global_step + 1}: the loss is not finite ({values}) on {' '.join(batch.names)}; lower"
                 f" optim.lr ({self.optim.lr:g}), set optim.clip_norm, or use trainer.precision 32, and start again"
@@ -148,6 +149,13 @@ class Segmentation(lightning.LightningModule):
         if self.optim.ema_decay is not None and "averaged" in checkpoint:
             self.averaged = AveragedWeights(self.network, self.optim.ema_decay)
             self.averaged.load_state_dict(checkpoint["averaged"])
+
+
+def _anywhere(here: bool, device: torch.device) -> bool:
+    """Whether something holds in any process; all must raise together, or the others would wait for ever."""
+    if world_size() == 1:
+        return here
+    return bool(global_sum(torch.tensor(float(here), device=device)))
 
 
 def draw_noise(batch: Batch, num_timesteps: int) -> tuple[Tensor, Tensor]:

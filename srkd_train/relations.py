@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what two networks see in a batch to the values of the distillation terms: what is drawn, gathered, compared."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -33,10 +35,10 @@ class Measured:
 
     recipe: Recipe
     objective: ObjectiveConfig
-    sub_voxel_m: float
-    """Edge of a sub-voxel."""
-    class_frequency: Tensor
-    """(K,) share of each class in the voxels seen so far, on the CPU."""
+    voxel_size_m: float
+    """Edge of a voxel."""
+    class_count: Tensor
+    """(K,) labelled voxels of each class seen so far, on the CPU."""
     seeds: tuple[int, ...]
     """One a cloud."""
 
@@ -96,34 +98,61 @@ def _affinities(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tenso
     drawn = supervoxel.draw(
         regions,
         label=label,
-        class_frequency=measured.class_frequency,
+        class_frequency=measured.class_count,
         config=config,
         generators=measured.generators(0),
     )
     weights = drawn.weights.to(device) if recipe.weigh_regions else None
     found = {}
-    for name, pad_to in (("point_affinity", config.points), ("voxel_affinity", config.voxels)):
-        if not recipe.uses(name):
-            continue
-        if name == "point_affinity":
-            offsets, rows = drawn.offsets, drawn.rows.to(device)
-            student, teacher = (seen.features.index_select(0, rows) for seen in (pair.student, pair.teacher))
-        else:
-            sub = supervoxel.sub_voxels(
-                xyz, regions, drawn, edge_m=measured.sub_voxel_m, config=config, generators=measured.generators(1)
-            )
-            sub, offsets = sub.to(device), sub.offsets
-            student, teacher = (supervoxel.means(seen.features, sub) for seen in (pair.student, pair.teacher))
-        value = affinity.affinity_mse(
-            student,
-            teacher,
-            offsets=offsets,
-            kind=recipe.affinity,
+    if recipe.uses("point_affinity"):
+        rows = drawn.rows.to(device)
+        found["point_affinity"] = _affinity(
+            pair.student.features.index_select(0, rows),
+            pair.teacher.features.index_select(0, rows),
+            recipe,
+            offsets=drawn.offsets,
             weights=weights,
-            pad_to=pad_to if config.pad_zero else None,
+            pad_to=config.points if config.pad_zero else None,
+            scale=scale,
         )
-        found[name] = scale(value, affinity.count_regions(offsets))
+    if recipe.uses("voxel_affinity"):
+        sub = supervoxel.draw_voxels(
+            xyz,
+            regions,
+            drawn,
+            voxel_size_m=measured.voxel_size_m,
+            config=config,
+            generators=measured.generators(1),
+            label=label,
+            class_frequency=measured.class_count,
+        )
+        sub = replace(sub, row=sub.row.to(device), slot=sub.slot.to(device))
+        found["voxel_affinity"] = _affinity(
+            supervoxel.means(pair.student.features, sub),
+            supervoxel.means(pair.teacher.features, sub),
+            recipe,
+            offsets=sub.offsets,
+            weights=weights,
+            pad_to=config.voxels if config.pad_zero else None,
+            scale=scale,
+        )
     return found
+
+
+def _affinity(
+    student: Tensor,
+    teacher: Tensor,
+    recipe: Recipe,
+    *,
+    offsets: Sequence[int],
+    weights: Tensor | None,
+    pad_to: int | None,
+    scale: Scale,
+) -> Tensor:
+    value = affinity.affinity_mse(
+        student, teacher, offsets=offsets, kind=recipe.affinity, weights=weights, pad_to=pad_to
+    )
+    return scale(value, sum(end - start >= 2 for start, end in pairwise((0, *offsets))))
 
 
 def _channel(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tensor]:
@@ -173,8 +202,6 @@ def _feature_mse(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tens
         return {}
     stages = [
         scale(feature.feature_mse(adapter(own), theirs), len(own))
-        for adapter, own, theirs in zip(
-            pair.adapters.feature, pair.student.decoder, pair.teacher.decoder, strict=False
-        )
+        for adapter, own, theirs in zip(pair.adapters.feature, pair.student.decoder, pair.teacher.decoder, strict=False)
     ]
     return {"feature_mse": torch.stack(stages).mean()}

@@ -23,7 +23,7 @@ class View:
     logits: Tensor
     """(N, K), in the order of the voxels."""
     decoder: tuple[Tensor, ...]
-    """(N_s, C_s) a decoder stage, fine to coarse; the first in the order of the voxels, the others in the plan's rows."""
+    """(N_s, C_s) a decoder stage, fine to coarse; the first in the order of the voxels, the rest in the plan's rows."""
 
     @property
     def features(self) -> Tensor:
@@ -106,5 +106,3 @@ def check_pair(
                 f"teacher {teacher} was trained with {key} {before[key]!r}, data.input.{key} is {now[key]!r}: both see"
                 " the same voxels, so make them equal"
             )
-
-
