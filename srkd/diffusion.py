@@ -27,11 +27,11 @@ class DiffusionConfig:
 
     def __post_init__(self) -> None:
         if type(self.steps) is not int or not 2 <= self.steps <= _MAX_STEPS:
-            raise ValueError(f"diffusion steps are {self.steps!r}: want a whole number from 2 to {_MAX_STEPS}")
+            raise ConfigError(f"diffusion steps are {self.steps!r}: want a whole number from 2 to {_MAX_STEPS}")
         if self.schedule not in ("linear", "cosine"):
-            raise ValueError(f"diffusion schedule is {self.schedule!r}: want linear or cosine")
+            raise ConfigError(f"diffusion schedule is {self.schedule!r}: want linear or cosine")
         if not 0 < self.beta_start <= self.beta_end < 1:
-            raise ValueError(
+            raise ConfigError(
                 f"diffusion betas are {self.beta_start} to {self.beta_end}: want them rising inside (0, 1)"
             )
 

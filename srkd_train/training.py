@@ -13,7 +13,8 @@ import lightning
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from srkd.architectures import Network, build_network
+from srkd.architectures import ARCHITECTURES, Network, network_from_config
+from srkd.cdsegnet import CDSegNetConfig
 from srkd.checkpoint import Header, load_checkpoint
 from srkd.errors import CheckpointError, ConfigError
 from srkd.labels import LabelScheme
@@ -139,10 +140,17 @@ def make_network(config: RunConfig, scheme: LabelScheme) -> Network:
     """The network to train, with fresh or given weights, drawn from the run's seed.
 
     Raises:
+        ConfigError: the network is unknown.
         CheckpointError: the given weights are of another network or scheme.
     """
     torch.manual_seed(config.trainer.seed)
-    network = build_network(config.model.name, scheme.num_classes, len(config.data.input.features))
+    name = config.model.name
+    if name not in ARCHITECTURES:
+        raise ConfigError(f"model.name {name!r} is unknown: use one of {', '.join(ARCHITECTURES)}")
+    structure = ARCHITECTURES[name](scheme.num_classes, len(config.data.input.features))
+    if isinstance(structure, CDSegNetConfig):
+        structure = replace(structure, diffusion=config.model.diffusion)
+    network = network_from_config(structure)
     if config.model.init is not None:
         loaded, header = load_checkpoint(checkpoint_path(config.model.init))
         if loaded.config != network.config:
