@@ -72,6 +72,7 @@ def test_evaluation_item_maps_every_usable_raw_point_to_its_voxel() -> None:
     first = [np.flatnonzero(item.row.numpy() == voxel)[0] for voxel in range(len(item.label))]
     np.testing.assert_array_equal(item.features.numpy()[:, :3], sample.cloud.xyz[first])
     np.testing.assert_array_equal(item.label.numpy(), sample.label[first])
+    np.testing.assert_array_equal(item.xyz.numpy(), sample.cloud.xyz[first])
 
 
 def test_training_item_takes_a_random_point_of_each_voxel_with_its_own_label() -> None:
@@ -99,6 +100,7 @@ def test_a_batch_gives_each_cloud_what_it_gets_alone(network: torch.nn.Module) -
         together = network(batch.features, batch.plan)
         alone = [network(item.features, collate([item], network.plan_spec).plan) for item in items]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)
+    assert torch.equal(batch.xyz, torch.cat([item.xyz for item in items])) and batch.xyz.dtype == torch.float32
     raw = batch.spread(together.argmax(1))
     assert batch.raw_label is not None and len(raw) == len(batch.raw_label) == 1360
     expected = torch.cat(
@@ -117,7 +119,8 @@ def test_spreading_a_training_batch_is_refused(network: torch.nn.Module) -> None
 def equal(one: Batch, other: Batch) -> bool:
     tables = one.plan.tables.keys() == other.plan.tables.keys() and one.plan.orders == other.plan.orders
     same = tables and all(torch.equal(one.plan.tables[name], other.plan.tables[name]) for name in one.plan.tables)
-    return same and torch.equal(one.features, other.features) and torch.equal(one.label, other.label)
+    fields = ("features", "label", "xyz")
+    return same and all(torch.equal(getattr(one, name), getattr(other, name)) for name in fields)
 
 
 def batches(network: torch.nn.Module, **kwargs: int) -> TrainingBatches:

@@ -29,6 +29,8 @@ class Item:
     """(M, C) float32 of the representative point of each voxel."""
     label: Tensor
     """(M,) int64 class of the representative point, 255 for none."""
+    xyz: Tensor
+    """(M, 3) float32 coordinates of the representative points, metres, as augmented."""
     name: str
     """Name of the sample."""
     row: Tensor | None = None
@@ -47,6 +49,8 @@ class Batch:
     """Geometry of the N voxels."""
     label: Tensor
     """(N,) int64, 255 for none."""
+    xyz: Tensor
+    """(N, 3) float32 coordinates of the representative points, metres, as augmented."""
     offsets: tuple[int, ...]
     """Per cloud the row after its last one, rising to N."""
     names: tuple[str, ...]
@@ -66,6 +70,7 @@ class Batch:
             features=self.features.to(device, non_blocking=non_blocking),
             plan=self.plan.to(device),
             label=self.label.to(device, non_blocking=non_blocking),
+            xyz=self.xyz.to(device, non_blocking=non_blocking),
             row=None if self.row is None else self.row.to(device, non_blocking=non_blocking),
             raw_label=None if self.raw_label is None else self.raw_label.to(device, non_blocking=non_blocking),
         )
@@ -101,11 +106,12 @@ def prepare(sample: Sample, spec: InputSpec, *, train_rng: Generator | None = No
     point = voxels.point.numpy()
     features = torch.from_numpy(np.nan_to_num(spec.make_features(cloud.select(point)), copy=False, posinf=0, neginf=0))
     label = torch.from_numpy(sample.label[kept[point]].astype(np.int64))
+    xyz = torch.from_numpy(cloud.xyz[point])
     if train_rng is not None:
-        return Item(voxels.grid_coord, features, label, sample.name)
+        return Item(voxels.grid_coord, features, label, xyz, sample.name)
     row = torch.full((len(mask),), -1, dtype=torch.int64)
     row[torch.from_numpy(kept)] = voxels.inverse
-    return Item(voxels.grid_coord, features, label, sample.name, row, torch.from_numpy(sample.label))
+    return Item(voxels.grid_coord, features, label, xyz, sample.name, row, torch.from_numpy(sample.label))
 
 
 def collate(items: Sequence[Item], spec: PlanSpec, *, shuffle: torch.Generator | None = None) -> Batch:
@@ -134,6 +140,7 @@ def collate(items: Sequence[Item], spec: PlanSpec, *, shuffle: torch.Generator |
         features=torch.cat([item.features for item in items]),
         plan=plan,
         label=torch.cat([item.label for item in items]),
+        xyz=torch.cat([item.xyz for item in items]),
         offsets=tuple(offsets),
         names=tuple(item.name for item in items),
         row=torch.cat(rows) if rows else None,

@@ -16,6 +16,7 @@ from srkd.input_spec import InputSpec
 from srkd.labels import LabelScheme
 from srkd.plan import PlanSpec
 from srkd_train.data.batch import Batch, collate, prepare
+from srkd_train.data.mix import merge_pairs
 from srkd_train.data.sample import Sample
 from srkd_train.data.transforms import Augment, select
 
@@ -61,6 +62,8 @@ class TrainingBatches(Dataset[Batch]):
         batch_size: clouds per batch and process.
         seed: seed of everything drawn here.
         group: clouds of the data set that are made together, see `epoch_order`.
+        mix_p: probability that the clouds of a batch are merged in pairs (`srkd_train.data.mix`). One coin for all
+            processes, so that their batches stay alike in number of clouds, and equal in sum to one large batch.
         shuffle_orders: draw curve orders at random.
         rank: number of this process.
         world_size: number of processes.
@@ -76,6 +79,7 @@ class TrainingBatches(Dataset[Batch]):
         batch_size: int,
         seed: int,
         group: int = 1,
+        mix_p: float = 0.0,
         shuffle_orders: bool = True,
         rank: int = 0,
         world_size: int = 1,
@@ -87,6 +91,7 @@ class TrainingBatches(Dataset[Batch]):
         self.batch_size = batch_size
         self.seed = seed
         self.group = group
+        self.mix_p = mix_p
         self.shuffle_orders = shuffle_orders
         self.rank = rank
         self.world_size = world_size
@@ -94,16 +99,21 @@ class TrainingBatches(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         first = (step * self.world_size + self.rank) * self.batch_size
-        items = []
-        for draw in range(first, first + self.batch_size):
-            rng = default_rng((self.seed, 1, draw))
-            sample = self.clouds[self.cloud_index(draw)]
-            sample = select(sample, self.spec.valid_mask(sample.cloud.xyz))
-            items.append(prepare(self.augment(sample, rng), self.spec, train_rng=rng))
+        draws = range(first, first + self.batch_size)
+        rngs = [default_rng((self.seed, 1, draw)) for draw in draws]
+        samples = [self._augmented(draw, rng) for draw, rng in zip(draws, rngs, strict=True)]
+        if self.mix_p > 0 and default_rng((self.seed, 3, step)).random() < self.mix_p:
+            samples, rngs = merge_pairs(samples), rngs[::2]
+        items = [prepare(sample, self.spec, train_rng=rng) for sample, rng in zip(samples, rngs, strict=True)]
         shuffle = None
         if self.shuffle_orders:
             shuffle = torch.Generator().manual_seed(int(default_rng((self.seed, 2, first)).integers(2**63)))
         return collate(items, self.plan_spec, shuffle=shuffle)
+
+    def _augmented(self, draw: int, rng: Generator) -> Sample:
+        sample = self.clouds[self.cloud_index(draw)]
+        sample = select(sample, self.spec.valid_mask(sample.cloud.xyz))
+        return self.augment(sample, rng, voxel_size_m=self.spec.voxel_size_m)
 
     def cloud_index(self, draw: int) -> int:
         """Which cloud the `draw`-th draw of the run is."""

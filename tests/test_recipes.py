@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The recipes in config/: they parse, agree with each other, fit their networks, and say where every number is from."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from srkd.architectures import ARCHITECTURES
+from srkd.labels import SCHEMES
+from srkd_train.config import DistillConfig, RunConfig
+from srkd_train.options import parse
+
+FOLDER = Path(__file__).parent.parent / "config"
+PRETRAIN = sorted((FOLDER / "pretrain").glob("*.yaml"))
+DISTILL = sorted((FOLDER / "distill").glob("*.yaml"))
+DATA = ("nuscenes", "scannet", "semantickitti", "street", "waymo")
+TRAINING_CLOUDS = {"nuscenes": 28130, "waymo": 23691, "semantickitti": 19130, "scannet": 1201}
+
+
+def read(path: Path, kind: type[Any]) -> Any:
+    more = [] if path.stem.startswith("street") else ["--data.root", "somewhere"]
+    return parse(["--config", str(path), "--out", "x", *more], kind, prog="srkd", about="", switches={"resume": ""})
+
+
+@pytest.mark.parametrize("path", PRETRAIN + DISTILL, ids=lambda path: f"{path.parent.stem}-{path.stem}")
+def test_recipes_are_valid(path: Path) -> None:
+    config = read(path, DistillConfig if path.parent.stem == "distill" else RunConfig)
+    assert config.model.name in ARCHITECTURES and config.data.name in SCHEMES
+    assert path.stem.startswith(config.data.name)
+
+
+def test_every_data_set_has_a_student_a_teacher_and_a_distillation() -> None:
+    assert {path.stem for path in DISTILL} == set(DATA)
+    assert {path.stem for path in PRETRAIN} == {*DATA, *(f"{name}_teacher" for name in DATA), "semantickitti_nano"}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_teacher_and_student_see_the_same_voxels_of_the_same_clouds(name: str) -> None:
+    distill = read(FOLDER / "distill" / f"{name}.yaml", DistillConfig)
+    student, teacher = (read(FOLDER / "pretrain" / f"{stem}.yaml", RunConfig) for stem in (name, f"{name}_teacher"))
+    assert distill.data.input == student.data.input == teacher.data.input
+    assert distill.model.name == student.model.name
+    assert teacher.model.loss == "gls" and teacher.model.name in ("cdsegnet", "teacher-nano")
+    assert distill.data == student.data
+    if name != "street":
+        assert distill.data == teacher.data
+
+
+def test_the_baseline_on_streets_has_the_schedule_of_the_distillation() -> None:
+    distill, student = (
+        read(FOLDER / "distill/street.yaml", DistillConfig),
+        read(FOLDER / "pretrain/street.yaml", RunConfig),
+    )
+    assert distill.optim == student.optim and distill.trainer == student.trainer
+
+
+@pytest.mark.parametrize("path", [p for p in PRETRAIN + DISTILL if "street" not in p.stem and "nano" not in p.stem])
+def test_steps_are_whole_epochs(path: Path) -> None:
+    config = read(path, DistillConfig if path.parent.stem == "distill" else RunConfig)
+    steps_an_epoch = TRAINING_CLOUDS[config.data.name] // config.trainer.batch_size
+    epochs = 50
+    if config.data.name == "scannet":  # 100 validations of 8 rounds each, each of which drops its last clouds
+        steps_an_epoch, epochs = 8 * TRAINING_CLOUDS["scannet"] // config.trainer.batch_size, 100
+    assert config.trainer.max_steps == pytest.approx(epochs * steps_an_epoch, rel=1e-3)
+    assert config.trainer.max_steps % config.trainer.val_every == 0
+
+
+@pytest.mark.parametrize("path", DISTILL, ids=lambda path: path.stem)
+def test_every_number_says_where_it_is_from(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    for line in lines:
+        body, _, comment = line.partition("#")
+        if re.search(r":.*\d", body) and not re.match(r"\s*(seeds|sequences|val_sequences|teacher|sensors):", body):
+            assert re.search(r"\[[PCARNMI]\]", comment), line
+    assert set(yaml.safe_load(path.read_text())) == {
+        "teacher",
+        "teacher_seed",
+        "data",
+        "model",
+        "optim",
+        "trainer",
+        "objective",
+    }
