@@ -12,7 +12,7 @@ VENV ?= .venv
 TORCH_SPEC ?= torch==2.13.0
 TORCH_BUILD ?= cpu
 TORCH_INDEX ?=
-EXTRAS ?= train,viz,bags,ros,export,build,dev
+EXTRAS ?= train,waymo,viz,bags,ros,export,build,dev
 # Test processes, one thread each; TESTS and TEST_ARGS narrow a run: `make test TESTS=test_labels.py TEST_ARGS="-k raw"`.
 JOBS ?= 2
 TESTS ?= .
