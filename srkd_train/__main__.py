@@ -17,9 +17,12 @@ VERBS = {
     "predict": "label point cloud files and bags",
     "to_bag": "write streets, data sets or files into a rosbag2",
     "info": "what a checkpoint is",
+    "verify": "what a data set holds, and which of its files are missing",
+    "prepare": "make the streets of a training run ahead, or check a data set; count its classes",
     "pretrain": "train a network on labelled clouds",
     "distill": "train a student beside a frozen teacher (SRKD)",
     "evaluate": "mIoU of a checkpoint on a data set",
+    "experiment": "a study of distillation: its runs, once and for all, and one table",
     "benchmark": "time a network stage by stage, and hold it against this machine's own limits",
     "bench-live": "time the ROS 2 node, from a cloud's publication to its labels",
     "convert": "bring public weights (.pth) in",
@@ -56,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         sys.stderr.write(
             f"srkd {verb}: error: package {error.name!r} is not installed: pip install"
-            " '.[train,viz,bags,export]' in the source folder\n"
+            " '.[train,waymo,viz,bags,export]' in the source folder\n"
         )
         return 2
     except KeyboardInterrupt:
