@@ -17,6 +17,10 @@ from srkd_ros.frame import FrameMemoryError
 from srkd_ros.vitals import Vitals
 
 
+class DeactivatedError(Exception):
+    """Work was done, but the node has been deactivated meanwhile: nothing of it may be published."""
+
+
 class Account:
     """Runs work and keeps the books.
 
@@ -43,6 +47,8 @@ class Account:
         """Does the work, which returns its outcome, and counts it; lets no exception out."""
         try:
             self.counter.add(work())
+        except DeactivatedError:
+            self.counter.add("dropped")
         except (FrameMemoryError, MemoryError) as error:
             self.counter.add("dropped")
             reason = str(error) or "out of memory"

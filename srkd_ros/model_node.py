@@ -8,7 +8,7 @@ import gc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from rclpy.clock import JumpThreshold, TimeJump
@@ -17,6 +17,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 from srkd.errors import ConfigError
+from srkd_ros.activity import Activity
 from srkd_ros.counts import Counts
 from srkd_ros.diagnostics import Health, Limits
 from srkd_ros.fault_log import FaultLog
@@ -32,11 +33,16 @@ JUMP = JumpThreshold(min_forward=Duration(seconds=10), min_backward=Duration(nan
 """Of the clock: backwards at all (a bag starts again), or far ahead."""
 
 
+Out = TypeVar("Out")
+A = TypeVar("A", bound=Activity[Any, Any])
+
+
 class ModelNode(ManagedNode):
     """A managed node with a network.
 
     Attributes:
         model: the network; None while unconfigured.
+        activity: the last one, at work while active; None while unconfigured, or never active since.
         topics: all publishers that are there while configured.
         vitals, faults: how it goes.
     """
@@ -50,6 +56,7 @@ class ModelNode(ManagedNode):
             first_input: the topic whose silence is diagnosed.
         """
         self.model: Model | None = None
+        self.activity: Activity[Any, Any] | None = None
         super().__init__(name, table)
         self._role = role
         self._first_input = first_input
@@ -63,11 +70,8 @@ class ModelNode(ManagedNode):
         self._health = HealthTopic(self, self.parameters, self._look)
 
     def counts(self) -> Counts:
-        """Where the clouds went since activation."""
-        raise NotImplementedError
-
-    def clock_jumped(self) -> None:
-        """Forgets what depends on the order of stamps."""
+        """Where the clouds, or matched pairs, went since activation."""
+        return Counts() if self.activity is None else self.activity.counter.read()
 
     def request(self) -> ModelRequest:
         """The network that the parameters ask for."""
@@ -98,10 +102,29 @@ class ModelNode(ManagedNode):
             self._model_topics = ModelTopics(self.topics, self._role)
         return self._model_topics.introduce(model, self.get_clock().now().to_msg())
 
+    def begin(self, kind: Callable[[Model, Out, ModelNode], A], outputs: Out) -> A:
+        """Starts the activity of this activation, which then needs to be told what comes in.
+
+        Raises:
+            ConfigError: the one before has not ended yet: two networks would be at work at once.
+        """
+        if self.activity is not None and not self.activity.stop(timeout_s=0):
+            raise ConfigError(f"the last {self.activity.what} is still in work: activate again in a moment")
+        self.activity = activity = kind(need_model(self.model), outputs, self)
+        activity.start()
+        self.vitals.reset()
+        return activity
+
+    def deactivate(self, timeout_s: float) -> bool:
+        """Stops to listen, then the worker."""
+        while self._inputs:
+            self.destroy_subscription(self._inputs.pop())
+        return self.activity is None or self.activity.stop(timeout_s)
+
     def listen(
         self, kind: Any, topic: str, callback: Callable[[Any], None], depth: int, *, latched: bool = False
     ) -> None:
-        """Subscribes until `stop_listening`; `latched` asks for the last message from before, too.
+        """Subscribes until deactivation; `latched` asks for the last message from before, too.
 
         Raises:
             ConfigError: an override of the quality of service cannot be used.
@@ -122,15 +145,10 @@ class ModelNode(ManagedNode):
             )
         self._inputs.append(subscription)
 
-    def stop_listening(self) -> None:
-        """Ends all subscriptions that `listen` made."""
-        while self._inputs:
-            self.destroy_subscription(self._inputs.pop())
-
     def release(self) -> None:
         """Frees the network and closes the topics."""
         self.topics.close()
-        self._model_topics = self.model = None
+        self._model_topics = self.model = self.activity = None
         gc.collect()
         if torch.cuda.is_initialized():
             with suppress(RuntimeError):  # a GPU that has failed has nothing to give back
@@ -173,7 +191,8 @@ class ModelNode(ManagedNode):
     def _on_clock_jump(self, jump: TimeJump) -> None:
         self.get_logger().info("the clock has jumped: rates and ages start again")
         self.vitals.reset()
-        self.clock_jumped()
+        if self.activity is not None:
+            self.activity.forget()
 
 
 def need_model(model: Model | None) -> Model:

@@ -128,7 +128,8 @@ SEGMENT = (
     Parameter(
         "max_age_ms",
         0.0,
-        "Clouds whose stamp is older than this when their turn comes are dropped; 0: none are.",
+        "Clouds whose stamp is older than this when their turn comes are dropped; 0: none are. A stamp more than an"
+        " hour old is taken for one of another clock: kept.",
         "at once",
         0.0,
         3.6e6,

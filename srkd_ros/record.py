@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, TextIO
 
-from srkd.errors import BagError, SrkdError
+from srkd.errors import BagError
 from srkd.io.bags import STORAGES, VERSIONS, BagWriter, TopicQos
 from srkd_ros.command_line import (
     EXIT_FAILED,
@@ -32,9 +32,8 @@ from srkd_ros.command_line import (
     message_class,
     positive,
     raw_stamp_ns,
-    split_ros_arguments,
 )
-from srkd_ros.entry import missing_part, prepare_environment
+from srkd_ros.ros_session import RosSession, run_tool
 from srkd_ros.signals import StopSignal
 
 _POLL_S = 0.1
@@ -46,43 +45,23 @@ _CLOSE_S = 60.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Records until SIGINT, SIGTERM or the limit that was asked for. Returns 0, or 1 where it failed."""
-    own, ros = split_ros_arguments(arguments)
-    parser = _parser()
-    args = parser.parse_args(own)
-    prepare_environment()
-    stop = StopSignal()
-    done = threading.Event()
-    try:
-        with ExitStack() as stack:
-            stack.callback(done.set)
-            writer = BagWriter(args.out, storage=args.storage, version=args.metadata_version)
-            log = None if args.log is None else stack.enter_context(open(args.log, "w", buffering=1, encoding="utf-8"))
-            import rclpy
-            from rclpy.exceptions import NameValidationException
-            from rclpy.signals import SignalHandlerOptions
+    return run_tool(_parser(), _record, arguments)
 
-            rclpy.init(args=ros, signal_handler_options=SignalHandlerOptions.NO)
-            stack.callback(rclpy.try_shutdown)
-            stop.announce(lambda: _wait_for(done))
-            disk = Disk(writer)
-            stack.callback(disk.close)
-            try:
-                recorder = Recorder(args, disk, log)
-            except NameValidationException as error:
-                parser.error(str(error))
-            recorder.run(stop)
-            disk.close()
-    except ImportError as error:
-        if (missing := missing_part(error)) is None:
-            raise
-        sys.stderr.write(f"record: {missing}\n")
-        return EXIT_FAILED
-    except (SrkdError, OSError, RuntimeError) as error:  # RuntimeError is all that rcl raises
-        sys.stderr.write(f"record: {' '.join(str(error).split())}\n")
-        return EXIT_FAILED
+
+def _record(args: argparse.Namespace, session: RosSession) -> int:
+    done = threading.Event()
+    with ExitStack() as stack:
+        stack.callback(done.set)
+        writer = BagWriter(args.out, storage=args.storage, version=args.metadata_version)
+        log = None if args.log is None else stack.enter_context(open(args.log, "w", buffering=1, encoding="utf-8"))
+        stack.enter_context(session.ros())
+        session.stop.announce(lambda: _wait_for(done))
+        disk = Disk(writer)
+        stack.callback(disk.close)
+        Recorder(args, disk, log).run(session.stop)
     if not writer.count:
         sys.stderr.write("record: nothing was received, no bag written\n")
-        return EXIT_OK if stop.requested else EXIT_FAILED
+        return EXIT_OK if session.stop.requested else EXIT_FAILED
     sys.stderr.write(f"record: {writer.count} messages in {args.out}\n")
     return EXIT_OK
 

@@ -19,19 +19,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, TextIO
 
-from srkd.errors import BagError, SrkdError
+from srkd.errors import BagError
 from srkd.io.bags import BagReader
-from srkd_ros.command_line import (
-    EXIT_FAILED,
-    EXIT_OK,
-    begins_with_header,
-    message_class,
-    raw_stamp_ns,
-    split_ros_arguments,
-)
-from srkd_ros.entry import missing_part, prepare_environment
+from srkd_ros.command_line import EXIT_OK, begins_with_header, message_class, raw_stamp_ns
 from srkd_ros.replay_arguments import CLOCK_TOPIC, check_arguments, make_parser
 from srkd_ros.replay_schedule import LATE_S, Pacer, events, loop_gap_ns
+from srkd_ros.ros_session import RosSession, run_tool
 from srkd_ros.signals import StopSignal
 
 _SETTLE_S = 0.2
@@ -42,37 +35,19 @@ _TERMINAL_INTERVAL_S, _LOG_INTERVAL_S = 0.2, 15.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plays a bag until its end, SIGINT or SIGTERM. Returns 0, or 1 where it cannot be played."""
-    own, ros = split_ros_arguments(arguments)
-    parser = make_parser()
-    args = parser.parse_args(own)
-    prepare_environment()
-    stop = StopSignal()
-    try:
-        with BagReader(args.bag) as reader, ExitStack() as stack:
-            topics = check_arguments(parser, args, reader)
-            log = None if args.log is None else stack.enter_context(open(args.log, "w", buffering=1, encoding="utf-8"))
-            import rclpy
-            from rclpy.exceptions import NameValidationException
-            from rclpy.signals import SignalHandlerOptions
+    return run_tool(make_parser(), _play, arguments)
 
-            rclpy.init(args=ros, signal_handler_options=SignalHandlerOptions.NO)
-            stack.callback(rclpy.try_shutdown)
-            stop.announce(lambda: None)
-            try:
-                player = Player(reader, topics, args, log)
-            except NameValidationException as error:
-                parser.error(str(error))
-            stack.callback(player.close)
-            if player.wait_for_subscribers(stop):
-                player.play(stop)
-    except ImportError as error:
-        if (missing := missing_part(error)) is None:
-            raise
-        sys.stderr.write(f"replay: {missing}\n")
-        return EXIT_FAILED
-    except (SrkdError, OSError, RuntimeError) as error:  # RuntimeError is all that rcl raises
-        sys.stderr.write(f"replay: {' '.join(str(error).split())}\n")
-        return EXIT_FAILED
+
+def _play(args: argparse.Namespace, session: RosSession) -> int:
+    with BagReader(args.bag) as reader, ExitStack() as stack:
+        topics = check_arguments(session.parser, args, reader)
+        log = None if args.log is None else stack.enter_context(open(args.log, "w", buffering=1, encoding="utf-8"))
+        stack.enter_context(session.ros())
+        session.stop.announce(lambda: None)
+        player = Player(reader, topics, args, log)
+        stack.callback(player.close)
+        if player.wait_for_subscribers(session.stop):
+            player.play(session.stop)
     return EXIT_OK
 
 

@@ -4,8 +4,9 @@
 
     ros2 run srkd_ros score [--labels /segment/output/points] [--truth /points/labels] [--count N] [--output score.json]
 
-Clouds are paired by stamp. Class names come from the node's ~/model_info, or from --scheme. The mIoU so far is printed
-now and then, the table at the end: on SIGINT or SIGTERM, after --count clouds, or when nothing has come for --idle-s.
+Clouds are paired by stamp. Class names come from the node's ~/model_info, or from --scheme; where the ground truth says
+its own (/points/label_scheme, as `to_bag` writes it), they must be the same. The mIoU so far is printed now and then,
+the table at the end: on SIGINT or SIGTERM, after --count clouds, or when nothing has come for --idle-s.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from srkd.errors import SrkdError
-from srkd_ros.command_line import EXIT_FAILED, EXIT_OK, OneLineParser, positive, split_ros_arguments
-from srkd_ros.entry import missing_part, prepare_environment
+from srkd.errors import ConfigError
+from srkd.io.bags import LABELS_SUFFIX, SCHEME_SUFFIX
+from srkd_ros.command_line import EXIT_FAILED, EXIT_OK, OneLineParser, positive
+from srkd_ros.ros_session import RosSession, run_tool
 from srkd_ros.signals import StopSignal
 
 if TYPE_CHECKING:
@@ -33,30 +35,15 @@ _CLOSE_S = 10.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Scores until it is time to stop. Returns 0, or 1 where nothing could be scored or an argument cannot be used."""
-    own, ros = split_ros_arguments(arguments)
-    args = _parser().parse_args(own)
-    prepare_environment()
-    stop = StopSignal()
-    try:
-        with ExitStack() as stack:
-            names = _scheme_names(args.scheme)
-            import rclpy
-            from rclpy.signals import SignalHandlerOptions
+    return run_tool(_parser(), _score, arguments)
 
-            rclpy.init(args=ros, signal_handler_options=SignalHandlerOptions.NO)
-            stack.callback(rclpy.try_shutdown)
-            scorer = Scorer(args, names)
-            stack.callback(scorer.close)
-            stop.announce(lambda: time.sleep(_CLOSE_S))
-            scorer.run(stop)
-            return scorer.report()
-    except ImportError as error:
-        if (missing := missing_part(error)) is None:
-            raise
-        sys.stderr.write(f"score: {missing}\n")
-    except (SrkdError, OSError, RuntimeError) as error:  # RuntimeError is all that rcl raises
-        sys.stderr.write(f"score: {' '.join(str(error).split())}\n")
-    return EXIT_FAILED
+
+def _score(args: argparse.Namespace, session: RosSession) -> int:
+    names = _scheme_names(args.scheme)
+    with session.ros(), closing(Scorer(args, names)) as scorer:
+        session.stop.announce(lambda: time.sleep(_CLOSE_S))
+        scorer.run(session.stop)
+        return scorer.report()
 
 
 class Scorer:
@@ -72,11 +59,14 @@ class Scorer:
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.qos import DurabilityPolicy, QoSProfile
         from sensor_msgs.msg import PointCloud2
+        from std_msgs.msg import String
 
         from srkd_ros.tally import Tally
 
         self._args = args
         self._names = class_names
+        self._scheme_topic = args.truth.removesuffix(LABELS_SUFFIX) + SCHEME_SUFFIX
+        self._truth_names: tuple[str, ...] | None = None
         self._tally = Tally(args.buffer)
         self._last_s = time.monotonic()
         self._node = rclpy.create_node("score", start_parameter_services=False, enable_rosout=False)
@@ -84,18 +74,24 @@ class Scorer:
         self._executor.add_node(self._node)
         for topic, take in ((args.labels, self._tally.add_labels), (args.truth, self._tally.add_truth)):
             self._listen(PointCloud2, topic, take)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._node.create_subscription(String, self._scheme_topic, self._take_scheme, latched)
         if class_names is None:
             from srkd_ros.msg import ModelInfo
 
-            latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             self._node.create_subscription(ModelInfo, args.model_info, self._take_names, latched)
 
     def run(self, stop: StopSignal) -> None:
-        """Listens until it is time to stop."""
+        """Listens until it is time to stop.
+
+        Raises:
+            ConfigError: labels and truth are of different schemes.
+        """
         _say(f"scoring {self._args.labels} against {self._args.truth}")
         next_line_s = time.monotonic() + self._args.every_s
         while not (stop.requested or self._enough()):
             self._executor.spin_once(timeout_sec=_POLL_S)
+            self._refuse_another_scheme()
             if time.monotonic() >= next_line_s:
                 next_line_s = time.monotonic() + self._args.every_s
                 _say(self._line())
@@ -146,6 +142,23 @@ class Scorer:
 
     def _take_names(self, message: Any) -> None:
         self._names = tuple(message.class_names)
+
+    def _take_scheme(self, message: Any) -> None:
+        from srkd.labels import SCHEMES
+
+        scheme = SCHEMES.get(message.data)
+        self._truth_names = None if scheme is None else scheme.class_names
+        if scheme is None:
+            sys.stderr.write(f"score: {self._scheme_topic}: {message.data!r} is unknown here: classes not compared\n")
+
+    def _refuse_another_scheme(self) -> None:
+        names, truth = self._names, self._truth_names
+        if names is None or truth is None or names == truth:
+            return
+        raise ConfigError(
+            f"the labels' classes ({', '.join(names)}) are not those of {self._args.truth} ({', '.join(truth)}):"
+            " score labels of its scheme"
+        )
 
     def _enough(self) -> bool:
         count, idle_s = self._args.count, self._args.idle_s

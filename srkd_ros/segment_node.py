@@ -11,7 +11,6 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import PointCloud2
 
 from srkd.errors import ConfigError
-from srkd_ros.counts import Counts
 from srkd_ros.labelling import Labelling
 from srkd_ros.load_service import LoadService
 from srkd_ros.model import Model, ModelRequest
@@ -29,7 +28,6 @@ class SegmentNode(ModelNode):
 
     def __init__(self) -> None:
         self._outputs: Outputs | None = None
-        self._labelling: Labelling | None = None
         super().__init__("segment", SEGMENT, "student", INPUT)
         self._loads = LoadService(
             self, self._request_aside, lambda: self.parameters["model_dir"], lambda: self.model, self._swap
@@ -51,20 +49,9 @@ class SegmentNode(ModelNode):
     def activate(self) -> None:
         """Starts the worker, then listens."""
         assert self._outputs is not None
-        if self._labelling is not None and not self._labelling.stop(timeout_s=0):
-            raise ConfigError("the last cloud is still in work: activate again in a moment")
-        self._labelling = Labelling(
-            need_model(self.model), self._outputs, self.parameters, self.vitals, self.faults, self.now_ns, self.fail
-        )
-        self._labelling.start()
-        self.vitals.reset()
+        labelling = self.begin(Labelling, self._outputs)
         # The queue of sensor data, not 1: the newest cloud wins in the worker's inbox, where the others are counted.
-        self.listen(PointCloud2, INPUT, self._labelling.receive, depth=qos_profile_sensor_data.depth)
-
-    def deactivate(self, timeout_s: float) -> bool:
-        """Stops to listen, then the worker."""
-        self.stop_listening()
-        return self._labelling is None or self._labelling.stop(timeout_s)
+        self.listen(PointCloud2, INPUT, labelling.receive, depth=qos_profile_sensor_data.depth)
 
     def close(self) -> bool:
         """Ends the node's threads without waiting for long; whether all have ended."""
@@ -72,12 +59,8 @@ class SegmentNode(ModelNode):
 
     def release(self) -> None:
         """Frees the network and closes the topics."""
-        self._outputs = self._labelling = None
+        self._outputs = None
         super().release()
-
-    def counts(self) -> Counts:
-        """Where the clouds went since activation."""
-        return Counts() if self._labelling is None else self._labelling.counter.read()
 
     def _request_aside(self) -> ModelRequest:
         need_model(self.model)
@@ -86,10 +69,10 @@ class SegmentNode(ModelNode):
     def _swap(self, model: Model) -> ModelInfo:
         need_model(self.model)  # the node may have been cleaned up while this one was loading
         self._refuse_misfit(model)
-        if self._labelling is None:
+        if self.activity is None:
             return self.introduce(model)
-        with self._labelling.between_clouds:
-            self._labelling.model = model
+        with self.activity.between_items:
+            self.activity.model = model
             return self.introduce(model)
 
     def _refuse_misfit(self, model: Model) -> None:

@@ -11,12 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from srkd.cloud import Cloud
-from srkd.io.bags import CLOUD_TYPE, LABELS_SUFFIX, BagWriter, CloudMessage, TopicQos, cloud_message, make_header
+from srkd.io.bags import (
+    CLOUD_TYPE,
+    LABELS_SUFFIX,
+    SCHEME_SUFFIX,
+    BagWriter,
+    CloudMessage,
+    TopicQos,
+    cloud_message,
+    make_header,
+)
 from srkd.io.message_layout import Field
 
 STRING_TYPE = "std_msgs/msg/String"
-SCHEME_SUFFIX = "/label_scheme"
-"""Beside its labels a topic has their scheme's name, latched, on the topic with this appended."""
 TRUTH_POINT_STEP = 16
 _UINT8, _UINT16, _FLOAT32 = 2, 4, 7
 _DATATYPES = {"u1": _UINT8, "<u2": _UINT16, "<f4": _FLOAT32}

@@ -7,13 +7,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from threads import one_torch_thread
 
 from srkd.architectures import build_network
 from srkd.checkpoint import Header, save_checkpoint
@@ -25,6 +26,13 @@ from srkd.labels import get_scheme
 pytest.importorskip("rosbags.rosbag2", reason="needs rosbags (the `bags` extra)")
 
 START_NS = 1_600_000_000_000_000_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """For all tests of the module that imports this, as in the processes that `run_module` starts."""
+    with one_torch_thread():
+        yield
 
 
 def nano_checkpoint(path: Path) -> Path:
@@ -76,3 +84,10 @@ def run_module(module: str, *arguments: object, **environment: str) -> subproces
         timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )
+
+
+def path_without(folder: Path, *modules: str) -> str:
+    """A PYTHONPATH on which stubs that fail on import stand before the real modules; they are made in a folder."""
+    for name in modules:
+        (folder / f"{name}.py").write_text(f"raise ModuleNotFoundError('No module named {name}', name='{name}')\n")
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))

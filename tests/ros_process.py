@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from threads import one_torch_thread
 
 from srkd_ros.transport import use_large_cloud_profile
 
@@ -41,7 +42,7 @@ PATIENCE_S = 60.0
 def private_network(log_folder: Path) -> Iterator[None]:
     """This process and those it starts: own domain, this machine only, one thread, logs out of the home folder."""
     domain = 1 + os.getpid() % 100  # one a test process, so that two never hear each other
-    with pytest.MonkeyPatch.context() as patch:
+    with one_torch_thread(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROS_DOMAIN_ID", str(domain))
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         patch.setenv("ROS_LOG_DIR", str(log_folder))
@@ -49,6 +50,13 @@ def private_network(log_folder: Path) -> Iterator[None]:
         for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
             patch.setenv(name, "")
         use_large_cloud_profile()
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """`private_network` for all tests of the module that imports this."""
+    with private_network(tmp_path_factory.mktemp("ros_log")):
         yield
 
 
@@ -96,6 +104,27 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+def ros_arguments(parameters: Mapping[str, object], remaps: Mapping[str, str]) -> list[str]:
+    """Arguments of a node; the names of its private topics without `~/`."""
+    words = ["--ros-args"]
+    for inside, outside in remaps.items():
+        words += ["-r", f"~/{inside}:={outside}"]
+    for name, value in parameters.items():
+        words += ["-p", f"{name}:={value}"]
+    return words
+
+
+@contextmanager
+def running(log: Path, module: str, parameters: Mapping[str, object], remaps: Mapping[str, str]) -> Iterator[Process]:
+    """A node, which is to end without a traceback."""
+    process = Process(log, module, *ros_arguments(parameters, remaps))
+    try:
+        yield process
+    finally:
+        process.end()
+    assert "Traceback" not in process.said()
 
 
 class Peer:

@@ -112,19 +112,12 @@ class TestWithRos:
 
     @pytest.mark.parametrize("number", SIGNALS)
     def test_a_signal_in_the_middle_of_a_cloud_ends_it_in_time(self, number: signal.Signals, tmp_path: Path) -> None:
-        from ros_process import Peer, Process, made_cloud
+        from ros_process import Peer, Process, made_cloud, ros_arguments
 
         peer = Peer()
         others = set(os.listdir("/dev/shm"))
-        node = Process(
-            tmp_path / "node.log",
-            "srkd_ros.segment",
-            "--ros-args",
-            "-r",
-            "~/input/points:=/points",
-            "-p",
-            "device:=cpu",
-        )
+        words = ros_arguments({"device": "cpu"}, {"input/points": "/points"})
+        node = Process(tmp_path / "node.log", "srkd_ros.segment", *words)
         try:
             peer.wait_for_node(node)
             peer.publisher.publish(made_cloud(600_000, stamp_s=9))  # seconds of work on one thread
@@ -141,13 +134,12 @@ class TestWithRos:
             peer.close()
 
     def test_a_corrupt_checkpoint_is_one_line_and_the_node_lives_on(self, tmp_path: Path) -> None:
-        from ros_process import Process
+        from ros_process import Process, ros_arguments
 
         broken = tmp_path / "broken.safetensors"
         broken.write_bytes(b"\x08" + bytes(100))
-        parameters = (f"checkpoint:={broken}", "chekpoint:=misspelt")
-        arguments = [part for parameter in parameters for part in ("-p", parameter)]
-        node = Process(tmp_path / "node.log", "srkd_ros.segment", "--ros-args", *arguments)
+        words = ros_arguments({"checkpoint": broken, "chekpoint": "misspelt"}, {})
+        node = Process(tmp_path / "node.log", "srkd_ros.segment", *words)
         try:
             node.wait_for("parameter 'chekpoint' means nothing to segment")
             node.wait_for("configure failed: ")

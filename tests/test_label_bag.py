@@ -4,20 +4,27 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from bag_makers import START_NS, cloud, nano_checkpoint, points, read_clouds, run_module, write_clouds
+from bag_makers import (
+    START_NS,
+    cloud,
+    nano_checkpoint,
+    one_thread,  # noqa: F401
+    path_without,
+    points,
+    read_clouds,
+    run_module,
+    write_clouds,
+)
 from real_data import real_data
 
 from srkd.intensity import match_intensity
@@ -26,14 +33,6 @@ from srkd.io.pointcloud2 import decode, read_fields
 from srkd.segmenter import Segmenter
 
 STRING = "std_msgs/msg/String"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -181,11 +180,8 @@ def test_mistakes_are_one_line(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_it_needs_no_ros(checkpoint: Path, tmp_path: Path) -> None:
-    """Stubs that fail on import stand before the real modules on the path."""
-    for name in ("rclpy", "sensor_msgs", "std_msgs", "rosgraph_msgs"):
-        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('No module named {name}', name='{name}')\n")
     bag = write_clouds(tmp_path / "in", {"/points": [cloud(points(10))]})
-    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    path = path_without(tmp_path, "rclpy", "sensor_msgs", "std_msgs", "rosgraph_msgs")
     ran = label_bag(checkpoint, bag, tmp_path / "out", PYTHONPATH=path)
     assert ran.returncode == 0, ran.stderr
 

@@ -20,7 +20,7 @@ import torch
 pytest.importorskip("rclpy", reason="needs rclpy (the `ros` extra, or a ROS distribution)")
 pytest.importorskip("srkd_ros.msg", reason="needs the compiled messages (make setup)")
 
-from srkd_ros import labelling as module
+from srkd_ros import activity as module
 from srkd_ros.counts import Counts
 from srkd_ros.fault_log import FaultLog
 from srkd_ros.frame import FrameMemoryError, label_frame
@@ -54,15 +54,15 @@ class Bench:
         self.said: list[str] = []
         self.fatal: list[str] = []
         self.now_ns = 0
-        self.labelling = Labelling(
-            model,
-            SimpleNamespace(**self.topics, wanted=wanted),  # type: ignore[arg-type]
-            self.parameters,  # type: ignore[arg-type]
-            Vitals(),
-            FaultLog(self.said.append),
-            lambda: self.now_ns,
-            self.fatal.append,
+        node = SimpleNamespace(
+            parameters=self.parameters,
+            vitals=Vitals(),
+            faults=FaultLog(self.said.append),
+            now_ns=lambda: self.now_ns,
+            fail=self.fatal.append,
         )
+        outputs: Any = SimpleNamespace(**self.topics, wanted=wanted)
+        self.labelling = Labelling(model, outputs, node)
 
     def counts(self) -> Counts:
         return self.labelling.counter.read()

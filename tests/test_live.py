@@ -31,7 +31,7 @@ from srkd_train.live.outcome import NODE_STAGES, Outcome, join, latency, percent
 from srkd_train.live.outputs import BAG, GENERATOR, METRICS, PAGE, staged
 from srkd_train.live.page import Picture, render_page
 from srkd_train.live.pictures import spread
-from srkd_train.live.processes import Child, Family, ProcessError
+from srkd_train.live.processes import _TIE, Child, Family, ProcessError
 from srkd_train.live.results import Results, make_metrics, summary
 from srkd_train.live.session import LineCount
 
@@ -219,22 +219,42 @@ def test_leaving_a_family_by_an_error_ends_the_deaf_too(tmp_path: Path, monkeypa
         os.kill(child.pid, 0)
 
 
-def test_sigterm_ends_the_children_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_parent_that_is_ended_takes_its_children_along(number: signal.Signals, tmp_path: Path) -> None:
     program = (
         "import os, sys, time\nfrom pathlib import Path\n"
         "from srkd_train.live.processes import Family, ended_like_ctrl_c\n"
         f"with ended_like_ctrl_c(), Family(Path({str(tmp_path)!r}), os.environ) as family:\n"
-        "    child = family.start('sleeper', 'timeit', ['-n1', '-r1', 'import time; time.sleep(60)'])\n"
+        "    busy = ['-n1', '-r1', 'print(1, flush=True); import time; time.sleep(60)']\n"
+        "    child = family.start('sleeper', 'timeit', busy)\n"
+        "    child.wait_for('1', 20)\n"
         "    print(child.pid, flush=True)\n    time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
-    time.sleep(0.3)
-    parent.terminate()
+    assert runs(pid)
+    parent.send_signal(number)
     assert parent.wait(timeout=20) != 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    deadline = time.monotonic() + (20 if number == signal.SIGKILL else 0)
+    while runs(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process and it has not ended: nobody may be there to take note of an orphan's end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_child_whose_parent_has_ended_already_does_not_begin() -> None:
+    words = [sys.executable, "-ISc", _TIE, str(os.getpid() + 1), "echo", "ran"]
+    assert subprocess.run(words, capture_output=True, text=True, timeout=20).stdout == ""
+    words[3] = str(os.getpid())
+    assert subprocess.run(words, capture_output=True, text=True, timeout=20).stdout == "ran\n"
 
 
 def old_results(folder: Path) -> dict[str, str]:

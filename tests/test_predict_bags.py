@@ -4,16 +4,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from bag_makers import START_NS, cloud, points, run_module, write_clouds
+from bag_makers import START_NS, cloud, one_thread, path_without, points, run_module, write_clouds  # noqa: F401
 from real_data import real_data
 
 import srkd
@@ -22,14 +19,6 @@ from srkd.io.pointcloud2 import decode
 from srkd_train.__main__ import main
 
 Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +137,8 @@ def test_bags_that_cannot_be_used_are_one_line(checkpoint: Path, tmp_path: Path,
 
 
 def test_it_needs_no_ros(checkpoint: Path, tmp_path: Path) -> None:
-    """Stubs that fail on import stand before the real modules on the path."""
-    for name in ("rclpy", "sensor_msgs", "std_msgs", "srkd_ros"):
-        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('No module named {name}', name='{name}')\n")
     bag = write_clouds(tmp_path / "in", {"/points": [cloud(points(10))]})
-    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    path = path_without(tmp_path, "rclpy", "sensor_msgs", "std_msgs", "srkd_ros")
     arguments = ("predict", bag, "--checkpoint", checkpoint, "--output", tmp_path / "out")
     ran = run_module("srkd_train", *arguments, PYTHONPATH=path)
     assert ran.returncode == 0, ran.stderr

@@ -24,7 +24,7 @@ rclpy = pytest.importorskip("rclpy", reason="needs rclpy (the `ros` extra, or a 
 
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
-from ros_process import PATIENCE_S, Process, private_network  # noqa: E402
+from ros_process import PATIENCE_S, Process, own_network  # noqa: E402, F401
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import PointCloud2  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -47,12 +47,6 @@ from srkd_ros.replay_schedule import Pacer, events  # noqa: E402
 STRING = "std_msgs/msg/String"
 START_NS = 1_600_000_000_000_000_000
 PERIOD_NS = 50_000_000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with private_network(tmp_path_factory.mktemp("ros_log")):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -17,17 +17,13 @@ import pytest
 ros_process = pytest.importorskip("ros_process", reason="needs rclpy and the compiled messages")
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
+from ros_process import own_network  # noqa: E402, F401
 from sensor_msgs.msg import PointCloud2, PointField  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
 
 from srkd_ros.msg import ModelInfo  # noqa: E402
 
 NAMES = ["road", "car", "pole"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with ros_process.private_network(tmp_path_factory.mktemp("ros_log")):
-        yield
 
 
 class Source:
@@ -38,8 +34,12 @@ class Source:
         node, qos = self.peer.node, QoSProfile(depth=10, reliability=reliability)
         self.labels = node.create_publisher(PointCloud2, "/segment/output/points", qos)
         self.truth = node.create_publisher(PointCloud2, "/points/labels", qos)
+        self.say(ModelInfo, "/segment/model_info", class_names=NAMES)
+
+    def say(self, kind: Any, topic: str, **values: Any) -> None:
+        """A latched message."""
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        node.create_publisher(ModelInfo, "/segment/model_info", latched).publish(ModelInfo(class_names=NAMES))
+        self.peer.node.create_publisher(kind, topic, latched).publish(kind(**values))
 
     def wait_for_score(self) -> None:
         publishers = (self.labels, self.truth)
@@ -131,6 +131,34 @@ def test_silence_and_missing_names_are_one_line_each(source: Source, tmp_path: P
     finally:
         process.end()
     assert "no class names on /nobody/model_info: give --model-info or --scheme" in process.said()
+
+
+def test_labels_of_another_scheme_than_the_truth_are_refused(source: Source, tmp_path: Path) -> None:
+    source.say(String, "/points/label_scheme", data="street")
+    for arguments, named in (((), "(road, car, pole)"), (("--scheme", "nuscenes"), "(barrier, bicycle, ")):
+        process = start(tmp_path, *arguments)
+        try:
+            assert process.process.wait(timeout=ros_process.PATIENCE_S) == 1
+        finally:
+            process.end()
+        assert f"score: the labels' classes {named}" in process.said()
+        assert "not those of /points/labels (road, sidewalk, " in process.said() and "Traceback" not in process.said()
+
+
+@pytest.mark.parametrize(("scheme", "complaints"), [("street", 0), ("my own", 1)])
+def test_labels_of_the_same_or_an_unknown_scheme_are_scored(
+    scheme: str, complaints: int, source: Source, tmp_path: Path
+) -> None:
+    source.say(String, "/points/label_scheme", data=scheme)
+    process = start(tmp_path, "--scheme", "street", "--count", "1")
+    try:
+        source.wait_for_score()
+        source.send(source.truth, 1, [0])
+        source.send(source.labels, 1, [0])
+        assert process.process.wait(timeout=ros_process.PATIENCE_S) == 0, process.said()
+    finally:
+        process.end()
+    assert process.said().count(f"/points/label_scheme: '{scheme}' is unknown here") == complaints
 
 
 def test_an_incompatible_publisher_is_named_with_the_argument_to_change(tmp_path: Path) -> None:

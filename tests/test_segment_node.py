@@ -17,7 +17,7 @@ import pytest
 import rclpy
 import torch
 from real_data import real_data
-from ros_process import Peer, Process, made_cloud, private_network, stamp_of
+from ros_process import Peer, Process, made_cloud, own_network, running, stamp_of  # noqa: F401
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import PointCloud2, PointField
 
@@ -31,16 +31,6 @@ from srkd_ros.frame import FrameOptions, label_frame
 from srkd_ros.srv import LoadModel
 
 BAGS = ("velodyne_vlp16_xyzirt22", "ouster_os1_128_organized48", "autoware_xyzircaedt32_vlp16_1msg")
-POINTS_REMAP = ("--ros-args", "-r", "~/input/points:=/points")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with private_network(tmp_path_factory.mktemp("ros_log")):
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +61,15 @@ def segmenters(models: Path) -> dict[str, Segmenter]:
 @pytest.fixture(scope="module")
 def node(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """One node for all tests here; each leaves it active, with nano.safetensors and its defaults."""
-    given = {
+    parameters = {
         "checkpoint": models / "nano.safetensors",
         "model_dir": models,
         "device": "cpu",
         "diagnostics_period_s": 0.1,
     }
-    parameters = [part for name, value in given.items() for part in ("-p", f"{name}:={value}")]
     log = tmp_path_factory.mktemp("node") / "node.log"
-    started = Process(log, "srkd_ros.segment", *POINTS_REMAP, *parameters)
-    yield started
-    started.end()
-    assert "Traceback" not in started.said()
+    with running(log, "srkd_ros.segment", parameters, {"input/points": "/points"}) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from ros_process import Peer, Process, made_cloud, private_network, stamp_of
+from ros_process import Peer, Process, made_cloud, own_network, running, stamp_of  # noqa: F401
 from sensor_msgs.msg import PointCloud2
 
 from srkd.io.pointcloud2 import read_fields
@@ -32,26 +31,11 @@ REMAPS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with private_network(tmp_path_factory.mktemp("ros_log")):
-        yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    arguments = ["--ros-args"]
-    for inside, outside in REMAPS.items():
-        arguments += ["-r", f"~/{inside}:={outside}"]
-    for name, value in {"device": "cpu", "buffer_frames": 3, "window_frames": 2, "diagnostics_period_s": 0.1}.items():
-        arguments += ["-p", f"{name}:={value}"]
-    started = Process(tmp_path_factory.mktemp("node") / "node.log", "srkd_ros.teacher", *arguments)
-    yield started
-    started.end()
-    assert "Traceback" not in started.said()
+    parameters = {"device": "cpu", "buffer_frames": 3, "window_frames": 2, "diagnostics_period_s": 0.1}
+    with running(tmp_path_factory.mktemp("node") / "node.log", "srkd_ros.teacher", parameters, REMAPS) as process:
+        yield process
 
 
 class Student(Peer):

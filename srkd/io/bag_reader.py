@@ -16,6 +16,8 @@ from srkd.io.bag_types import IDL_HEAD, TypeDefinition, installed_store, rosbags
 
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 LABELS_SUFFIX, PREDICTED_SUFFIX = "/labels", "/predicted"
+SCHEME_SUFFIX = "/label_scheme"
+"""Beside its labels a topic has their scheme's name, latched, on the topic with this appended."""
 """Beside the clouds of a topic, a bag of ours holds their labels on the topic with one of these appended."""
 STORAGE_SUFFIXES = (".mcap", ".db3")
 _ADVICE = {

@@ -1,10 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that end with the one that started them: on success, failure, timeout, Ctrl-C and SIGTERM."""
+"""Processes that end with the one that started them: on success, failure, timeout, Ctrl-C and SIGTERM, and on Linux
+where it is killed, too."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +21,16 @@ _POLL_S = 0.05
 _PATIENCE_S = (5.0, 3.0)
 """Seconds for a process to end after SIGINT, then after SIGTERM; then it is killed."""
 _QUOTED_CHARACTERS = 300
+_PR_SET_PDEATHSIG = 1
+_TIE = f"""
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGTERM)
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""Takes a process id and a command and becomes the command, which gets SIGTERM as soon as that process has ended.
+
+A program, and no `preexec_fn`: Python between fork and exec is not safe where the parent has threads."""
 
 
 class ProcessError(SrkdError):
@@ -26,7 +38,7 @@ class ProcessError(SrkdError):
 
 
 class Child:
-    """One process; all it says goes into a file.
+    """One process; all it says goes into a file. To be made by the main thread: with the maker's thread it ends.
 
     Args:
         name: for messages.
@@ -50,7 +62,7 @@ class Child:
         with said.open("wb") as stream:
             # A session of its own: Ctrl-C reaches only the parent, which ends its children in order.
             self._process = subprocess.Popen(
-                command,
+                [*_tie(), *command],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -127,6 +139,13 @@ class Child:
     def _last_words(self) -> str:
         words = " | ".join(line.strip() for line in self.said().strip().splitlines()[-3:])
         return words[-_QUOTED_CHARACTERS:] or "it said nothing"
+
+
+def _tie() -> list[str]:
+    """What stands before a command that is to end with this process, however that ends; only Linux has it."""
+    if sys.platform != "linux":
+        return []
+    return [sys.executable, "-ISc", _TIE, str(os.getpid())]
 
 
 class Family:
