@@ -23,6 +23,7 @@ from srkd.cloud import Cloud
 from srkd.curves import MAX_DEPTH
 from srkd.errors import ConfigError
 from srkd.labels import IGNORE
+from srkd.plan import GeometryPlan
 from srkd.plan_build import build_plan
 from srkd.voxel import voxelize
 
@@ -41,6 +42,11 @@ class Labels:
     """(N,) probability of that class, 0 where there is none."""
     entropy: npt.NDArray[np.float32]
     """(N,) entropy of the class probabilities divided by log(classes), NaN where there is no class."""
+
+    @classmethod
+    def none(cls, count: int) -> Labels:
+        """Labels of points of which none has a class."""
+        return cls(np.full(count, IGNORE, np.uint8), np.zeros(count, np.float32), np.full(count, np.nan, np.float32))
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,11 @@ class Segmenter:
         """Milliseconds of the last frame by stage."""
         return self.last_frame.stage_ms
 
+    @property
+    def reach_m(self) -> float:
+        """Points farther away on an axis than this get no class, they would not fit the lattice of 2**16 voxels."""
+        return (2 ** (MAX_DEPTH - 1) - 1) * self.header.input.voxel_size_m
+
     def __call__(self, points: Cloud | npt.NDArray[Any]) -> Labels:
         """Labels every point of a cloud.
 
@@ -127,11 +138,11 @@ class Segmenter:
         spec = self.header.input
         clock = _Clock(self.device)
         with clock.stage("voxelize"):
-            valid = spec.valid_mask(cloud.xyz) & _within(cloud.xyz, _reach_m(spec.voxel_size_m))
+            valid = spec.valid_mask(cloud.xyz) & _within(cloud.xyz, self.reach_m)
             index = np.flatnonzero(valid)
             kept = cloud if len(index) == len(cloud) else cloud.select(index)
             features = np.nan_to_num(spec.make_features(kept), copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-            labels = _no_labels(len(cloud))
+            labels = Labels.none(len(cloud))
             if len(index):
                 xyz = torch.from_numpy(np.ascontiguousarray(kept.xyz)).to(self.device)
                 voxels = voxelize(xyz, spec.voxel_size_m)
@@ -141,14 +152,9 @@ class Segmenter:
             return labels
         with torch.inference_mode():
             with clock.stage("plan"):
-                plan = build_plan(
-                    voxels.grid_coord,
-                    [voxels.grid_coord.shape[0]],
-                    self.network.plan_spec,
-                    lists=self.device.type == "cpu",
-                )
-            with clock.stage("network"), autocast(self.device, self.precision):
-                logits = self.network(inputs, plan)
+                plan = self.plan(voxels.grid_coord)
+            with clock.stage("network"):
+                logits = self.logits(inputs, plan)
             with clock.stage("labels"):
                 # A class a row: sums over a few classes are fast across voxels, slow along them.
                 log_probability = torch.log_softmax(logits.float().t().contiguous(), dim=0)
@@ -164,6 +170,17 @@ class Segmenter:
                     target[index] = value.index_select(0, voxels.inverse).cpu().numpy()
         self.last_frame = FrameStats(clock.stage_ms, len(cloud), len(index), int(logits.shape[0]))
         return labels
+
+    def plan(self, grid_coord: torch.Tensor) -> GeometryPlan:
+        """The plan of one cloud of (M, 3) int32 voxels, sorted by z-code, on the segmenter's device."""
+        lists = self.device.type == "cpu"
+        with torch.inference_mode():
+            return build_plan(grid_coord, [grid_coord.shape[0]], self.network.plan_spec, lists=lists)
+
+    def logits(self, features: torch.Tensor, plan: GeometryPlan) -> torch.Tensor:
+        """Class scores (M, K) of the voxels of a plan with features (M, C) float32 in its order."""
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            return self.network(features, plan)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
@@ -195,11 +212,6 @@ def resolve_device(device: torch.device | str) -> torch.device:
     return resolved
 
 
-def _reach_m(voxel_size_m: float) -> float:
-    """Points farther away on an axis than this would not fit the lattice of 2**16 voxels."""
-    return (2 ** (MAX_DEPTH - 1) - 1) * voxel_size_m
-
-
 def _keep_freed_memory() -> None:
     """Makes glibc keep what a frame frees for the next one; faulting it in again takes 10 to 20 % of a frame.
 
@@ -213,10 +225,6 @@ def _within(xyz: npt.NDArray[np.float32], reach_m: float) -> npt.NDArray[np.bool
     """Which of the (N, 3) points lie nearer than that on every axis."""
     x, y, z = np.abs(np.ascontiguousarray(xyz.T)) < reach_m
     return np.asarray(x & y & z)
-
-
-def _no_labels(count: int) -> Labels:
-    return Labels(np.full(count, IGNORE, np.uint8), np.zeros(count, np.float32), np.full(count, np.nan, np.float32))
 
 
 class _Clock:

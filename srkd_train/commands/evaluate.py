@@ -1,72 +1,65 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`srkd evaluate`: IoU of a checkpoint on a split of a data set."""
+"""`srkd evaluate`: IoU of a checkpoint on a split of a data set, and its labels as a benchmark takes them."""
 
 import json
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from srkd.cloud import Cloud
 from srkd.errors import CheckpointError, ConfigError
 from srkd.io.atomic import write_atomic
 from srkd.progress import Progress
-from srkd_train.cli import add_runtime_arguments, checkpoint_path, load_segmenter, make_parser
+from srkd.score import Score
+from srkd.segmenter import Labels, Segmenter
+from srkd_train import tta
+from srkd_train.cli import Parser, add_runtime_arguments, checkpoint_path, load_segmenter, make_parser
 from srkd_train.config import cache_dir
-from srkd_train.data.catalog import split_part
+from srkd_train.data.catalog import DATA_SPLITS, Part, split_part
 from srkd_train.data.loader import spread_indices
-from srkd_train.evaluation import evaluate
+from srkd_train.evaluation import PROTOCOLS, evaluate
+from srkd_train.feature_noise import with_noise
+from srkd_train.submissions import FORMATS, Submission
 
-DEFAULT_SPLITS = {"street": "held_out", "semantickitti": "val"}
+DEFAULT_SPLITS = {name: "held_out" if name == "street" else "val" for name in DATA_SPLITS}
 
 
 def main(argv: list[str]) -> int:
-    """`srkd evaluate CHECKPOINT --data NAME [--data.root DIR] [--split NAME] [--output FILE]`; the exit code."""
-    parser = make_parser(
-        "evaluate",
-        "Scores a checkpoint by the single protocol: one pass a cloud, labels mapped back to every raw point, one"
-        " confusion matrix for the split. Points out of the input range or not finite are not counted, and the table"
-        " says so.",
-    )
-    parser.add_argument("checkpoint", help="a .safetensors file, or the name of a bundled one")
-    parser.add_argument("--data", required=True, choices=sorted(DEFAULT_SPLITS), help="data set")
-    parser.add_argument("--data.root", dest="root", help="folder of the data set, the one that holds sequences/")
-    parser.add_argument(
-        "--split", help="street: held_out (default) | val | train; semantickitti: val (default) | train"
-    )
-    parser.add_argument("--sequences", nargs="+", help="SemanticKITTI sequences instead of a split's, e.g. 08")
-    parser.add_argument("--limit", type=int, help="only so many clouds, spread over the split")
-    parser.add_argument("--absent-as-zero", action="store_true", help="count classes without a point as 0 in the means")
-    parser.add_argument("--cache-dir", help="folder for generated streets (default: $SRKD_CACHE or ~/.cache/srkd)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that read clouds ahead (default: 1)")
-    parser.add_argument("--output", help="also write the scores and the confusion matrix as JSON")
-    add_runtime_arguments(parser)
-    args = parser.parse_args(argv)
-    if (args.limit is not None and args.limit < 1) or args.workers < 0:
-        raise ConfigError(
-            f"--limit {args.limit}, --workers {args.workers}: give at least 1 cloud and at least 0 workers"
-        )
+    """`srkd evaluate CHECKPOINT --data NAME [--data.root DIR] [--protocol single|tta] ...`; the exit code."""
+    args = _parser().parse_args(argv)
+    _check(args)
     path = checkpoint_path(args.checkpoint)
     segmenter = load_segmenter(args.checkpoint, args)
+    if args.feature_noise is not None:
+        segmenter = with_noise(segmenter, args.feature_noise, args.noise_seed)
     split = args.split or DEFAULT_SPLITS[args.data]
-    part = split_part(args.data, split, root=args.root, sequences=args.sequences, cache=cache_dir(args.cache_dir))
+    part = split_part(
+        args.data,
+        split,
+        root=args.root,
+        sequences=args.sequences,
+        sensors=args.sensors,
+        cache=cache_dir(args.cache_dir),
+    )
     scheme = segmenter.header.scheme
     if scheme.class_names != part.clouds.scheme.class_names:
         raise CheckpointError(
             f"{path} has the classes of {scheme.name}, {args.data} those of {part.clouds.scheme.name}:"
             " evaluate it on the data set it was trained for"
         )
-    indices = spread_indices(len(part.clouds), args.limit)
-    progress = Progress(len(indices), "evaluated")
-    score = evaluate(
-        segmenter,
-        part.clouds,
-        indices,
-        absent_as_zero=args.absent_as_zero,
-        num_workers=args.workers,
-        progress=progress,
-    )
-    progress.close()
-    described = f"{len(indices)} of {len(part.clouds)} clouds: {part.described}"
-    sys.stdout.write(f"{path} on {described}\n\n{score.to_markdown()}\n")
+    described, score = _score(args, segmenter, part, split)
+    protocol = _protocol(args)
+    sys.stdout.write(f"{path} on {described}\n")
+    if score.counts.any():
+        absent = "count as 0 in" if args.absent_as_zero else "are left out of"
+        sys.stdout.write(
+            f"\nProtocol `{args.protocol}`: {protocol}. Classes absent from the split {absent} the means.\n\n"
+            f"{score.to_markdown()}\n"
+        )
     if args.output is not None:
         facts = {
             "checkpoint": path.name,
@@ -74,7 +67,10 @@ def main(argv: list[str]) -> int:
             "architecture": segmenter.header.architecture,
             "data": args.data,
             "clouds": described,
-            "protocol": "single",
+            "protocol": args.protocol,
+            "protocol_described": protocol,
+            "feature_noise": args.feature_noise,
+            "noise_seed": None if args.feature_noise is None else args.noise_seed,
             "precision": args.precision,
             **score.to_dict(),
         }
@@ -85,3 +81,84 @@ def main(argv: list[str]) -> int:
                 f"--output {args.output} cannot be written ({error.strerror}): give another path"
             ) from error
     return 0
+
+
+def _parser() -> Parser:
+    parser = make_parser(
+        "evaluate",
+        "Scores a checkpoint on a split of a data set, with one confusion matrix for the split. Protocol single: one"
+        " pass a cloud, labels mapped back to every raw point. Protocol tta: class probabilities summed over fragments"
+        " and views, as the papers' tables are made; it takes tens of passes a cloud. Points out of the input range or"
+        " not finite are not counted, and the table says so.",
+    )
+    parser.add_argument("checkpoint", help="a .safetensors file, or the name of a bundled one")
+    parser.add_argument("--data", required=True, choices=sorted(DATA_SPLITS), help="data set")
+    parser.add_argument("--data.root", dest="root", help="folder of the data set")
+    splits = "; ".join(f"{name}: {' | '.join(names)}" for name, names in DATA_SPLITS.items())
+    parser.add_argument("--split", help=f"default: held_out of street, else val. {splits}")
+    parser.add_argument("--sequences", nargs="+", help="SemanticKITTI sequences instead of a split's, e.g. 08")
+    parser.add_argument("--sensors", nargs="+", help="street sensors, e.g. beams16 (default: all)")
+    parser.add_argument("--limit", type=int, help="only so many clouds, spread over the split")
+    parser.add_argument("--protocol", default="single", choices=sorted(PROTOCOLS), help="how clouds are labelled")
+    parser.add_argument("--absent-as-zero", action="store_true", help="count classes without a point as 0 in the means")
+    parser.add_argument(
+        "--feature-noise", type=float, metavar="SIGMA", help="add Gaussian noise to the network's input features"
+    )
+    parser.add_argument("--noise-seed", type=int, default=0, help="seed of that noise (default: 0)")
+    parser.add_argument(
+        "--submission",
+        metavar="DIR",
+        help=f"also write the labels as the benchmark takes them ({', '.join(FORMATS)}); the folder must not exist",
+    )
+    parser.add_argument("--cache-dir", help="folder for generated streets (default: $SRKD_CACHE or ~/.cache/srkd)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that read clouds ahead (default: 1)")
+    parser.add_argument("--output", help="also write the scores and the confusion matrix as JSON")
+    add_runtime_arguments(parser)
+    return parser
+
+
+def _check(args: Any) -> None:
+    if (args.limit is not None and args.limit < 1) or args.workers < 0:
+        raise ConfigError(
+            f"--limit {args.limit}, --workers {args.workers}: give at least 1 cloud and at least 0 workers"
+        )
+    if args.submission is not None and args.limit is not None:
+        raise ConfigError(f"--submission with --limit {args.limit}: a benchmark wants every cloud, give one of the two")
+    if args.split == "test" and args.submission is None:
+        raise ConfigError("--split test has no labels to score against: give --submission DIR, or another split")
+
+
+def _score(args: Any, segmenter: Segmenter, part: Part, split: str) -> tuple[str, Score]:
+    """Which clouds, in words, and their score; writes the submission on the way."""
+    segment: Callable[[Cloud], Labels] = segmenter
+    if args.protocol == "tta":
+        segment = partial(tta.label, segmenter, recipe=tta.recipe_of(args.data))
+    indices = spread_indices(len(part.clouds), args.limit)
+    described = f"{len(indices)} of {len(part.clouds)} clouds: {part.described}"
+    progress = Progress(len(indices), "evaluated")
+    made = None if args.submission is None else Submission(args.submission, args.data, split, part.clouds)
+    with nullcontext() if made is None else made:
+        score = evaluate(
+            segment,
+            part.clouds,
+            indices,
+            absent_as_zero=args.absent_as_zero,
+            num_workers=args.workers,
+            progress=progress,
+            keep=None if made is None else lambda index, sample, labels: made.add(index, sample.name, labels.class_id),
+        )
+    progress.close()
+    if made is not None:
+        filled = f", {made.filled:,} points without a class got the most frequent one of their cloud"
+        sys.stdout.write(f"{made.folder}: labels of {made.written} clouds{filled if made.filled else ''}\n")
+    return described, score
+
+
+def _protocol(args: Any) -> str:
+    """How the clouds were labelled, in words."""
+    text = PROTOCOLS[args.protocol]
+    if args.protocol == "tta":
+        text += f" ({tta.recipe_of(args.data)})"
+    if args.feature_noise is not None:
+        text += f"; noise of {args.feature_noise:g} on the input features"
+    return text

@@ -146,7 +146,7 @@ def _part(name: str, split: str, *, root: str | None, sequences: Sequence[str] |
     elif name == "waymo":
         from srkd_train.data.waymo import Waymo
 
-        clouds = Waymo(root, split)
+        clouds = Waymo(root, split, index_dir=cache_dir(None))
     else:
         from srkd_train.data.scannet import ScanNet
 
