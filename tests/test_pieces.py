@@ -37,6 +37,22 @@ def test_a_block_in_pieces_equals_its_modules(
     assert torch.equal(features, before)
 
 
+@pytest.mark.parametrize("curve", ["z", "hilbert-trans"])
+@pytest.mark.parametrize("counts", [(5, 9), (8, 8), (64, 3, 20), (1, 100, 7, 8, 17)])
+def test_clouds_of_a_batch_are_taken_one_by_one(curve: str, counts: tuple[int, ...]) -> None:
+    spec = PlanSpec(1, frozenset({(0, 3)}), frozenset({(0, curve, SIZE)}))
+    ends = torch.tensor(counts).cumsum(0).tolist()
+    plan = build_plan(torch.cat([voxels(count, count) for count in counts]), ends, spec)
+    block = Block(12, 3, 4, 0.5).double().eval()
+    randomize(block, 0)
+    features = torch.randn(ends[-1], 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    patches = plan.patches(0, curve, SIZE)
+    expected = block(features, plan, 0, patches).detach()
+    with torch.no_grad():
+        found = block(features, plan, 0, patches)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", ["ptv3", "cdsegnet"])
 @pytest.mark.parametrize("count", [1, 9, 200])
 def test_a_network_without_gradients_gives_the_same_logits(kind: str, count: int) -> None:
@@ -80,12 +96,12 @@ def test_changed_weights_count_at_once() -> None:
         ("plain", True),
         ("gradients", False),
         ("training", False),
-        ("batch", False),
+        ("batch", True),
         ("autocast", False),
         ("flash", False),
     ],
 )
-def test_pieces_are_for_plain_inference_of_one_cloud(
+def test_pieces_are_for_plain_inference(
     situation: str, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = small_ptv3()
@@ -93,7 +109,7 @@ def test_pieces_are_for_plain_inference_of_one_cloud(
     plan = plan_of(clouds, network)
     taken: list[int] = []
 
-    def record(block: Block, rows: torch.Tensor, patches: Patches) -> torch.Tensor:
+    def record(block: Block, rows: torch.Tensor, patches: Patches, ends: list[int]) -> torch.Tensor:
         taken.append(len(rows))
         return rows
 

@@ -107,16 +107,15 @@ class Block(nn.Module):
         features = features + self.cpe(features if conv_input is None else conv_input, plan, stage)
         if self.time is not None and time is not None:
             features = features + self.time(time).index_select(0, plan.batch(stage))
-        if self._in_pieces(features, plan):
-            return attend_and_mix(self, features, patches)
+        if self._in_pieces(features):
+            return attend_and_mix(self, features, patches, plan.offsets(stage)[1:].tolist())
         features = features + self.drop_path(self.attn(self.norm1(features), patches))
         return features + self.drop_path(self.mlp(self.norm2(features)))
 
-    def _in_pieces(self, features: Tensor, plan: GeometryPlan) -> bool:
+    def _in_pieces(self, features: Tensor) -> bool:
         return (
             not self.training
             and is_plain_inference(features)
-            and plan.num_clouds == 1
             and self.attn.backend.attention == "torch"
         )
 

@@ -10,6 +10,7 @@ warm. The numbers are those of the modules but for the rounding of a sum.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,20 +36,43 @@ def is_plain_inference(*tensors: Tensor) -> bool:
     )
 
 
-def attend_and_mix(block: Block, features: Tensor, patches: Patches) -> Tensor:
+def attend_and_mix(block: Block, features: Tensor, patches: Patches, ends: Sequence[int]) -> Tensor:
     """A block's attention and MLP, each with its norm and residual.
 
     Args:
         block: in eval mode, with torch's own attention.
-        features: (N, C) rows of one cloud; they may be overwritten.
-        patches: of that cloud.
+        features: (N, C) rows of clouds one after another; they may be overwritten.
+        patches: of these clouds.
+        ends: of each cloud the row after its last one, rising to N.
 
     Returns:
         (N, C).
     """
+    if len(ends) == 1:
+        return _mix_cloud(block, features, patches)
+    start = first = 0
+    for end in ends:
+        size = min(end - start, patches.rows.shape[1])
+        last = first + -(-(end - start) // max(size, 1))
+        own = Patches(
+            rows=patches.rows[first:last, :size] - start,
+            # Places count over patches of full length; a cloud of one short patch has but that.
+            slots=patches.slots[start:end] - first * patches.rows.shape[1],
+            lengths=None,
+            in_row_order=patches.in_row_order,
+        )
+        mixed = _mix_cloud(block, features[start:end], own)
+        if not patches.in_row_order:
+            features[start:end] = mixed
+        start, first = end, last
+    return features
+
+
+def _mix_cloud(block: Block, features: Tensor, patches: Patches) -> Tensor:
+    """The same for one cloud."""
     count, size = features.shape[0], patches.rows.shape[1]
     if not patches.in_row_order:
-        features = features.index_select(0, patches.rows.view(-1)[:count])
+        features = features.index_select(0, patches.rows.reshape(-1)[:count])
     whole = count // size * size
     step = max(1, _ROWS // size) * size
     for start in range(0, whole, step):
