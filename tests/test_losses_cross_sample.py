@@ -14,7 +14,7 @@ from distillation_pairs import (
     pair,
     segments,
 )
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -28,24 +28,23 @@ def naive(
 ) -> Tensor:
     """All ordered pairs of clouds, point after point."""
     clouds = [cloud for cloud in segments(sizes) if len(cloud)]
-    ours = [f / f.norm() for f in student]
-    theirs = [f / f.norm() for f in teacher]
+    ours, theirs = (f / f.norm(dim=1, keepdim=True) for f in (student, teacher))
     total = student.new_zeros(())
     for i in clouds:
         for j in clouds:
             for a in i:
                 if rows is not None and a not in rows:
                     continue
-                log_s = torch.stack([ours[a] @ ours[b] / tau for b in j]).log_softmax(0)
-                log_t = torch.stack([theirs[a] @ theirs[b] / tau for b in j]).log_softmax(0)
+                log_s = (ours[j.start : j.stop] @ ours[a] / tau).log_softmax(0)
+                log_t = (theirs[j.start : j.stop] @ theirs[a] / tau).log_softmax(0)
                 term = (log_t.exp() * (log_t - log_s)).sum()
                 total = total + (term / len(i) if reduction == "mean" else term)
     return total / max(len(clouds), 1) ** 2
 
 
-@pytest.mark.parametrize("block", [1, 6, 20, 2**22])
+@pytest.mark.parametrize("block", [1, 12, 2**22])
 @pytest.mark.parametrize("reduction", ["mean", "row_sum"])
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10_000),
     sizes=SIZES,

@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 from distillation_pairs import assert_connected_zero, assert_same_as_naive, ends, gradient, pair
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from srkd.errors import SrkdError
+from srkd_train.losses.affinity import affinity_mse
 from srkd_train.losses.feature import feature_mse
 from srkd_train.losses.logit import kl_divergence
 from srkd_train.losses.sampling import draw_points
@@ -31,7 +32,7 @@ def naive_kl(student: Tensor, teacher: Tensor, tau: float, rows: list[int]) -> T
     return total / max(len(rows), 1)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10_000),
     points=st.integers(0, 12),
@@ -88,7 +89,7 @@ def naive_mse(student: Tensor, teacher: Tensor, rows: list[int]) -> Tensor:
     return sum(terms, student.new_zeros(())) / max(len(terms), 1)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 10_000), points=st.integers(0, 8), width=st.integers(1, 4), drawn=st.booleans())
 def test_feature_mse_equals_naive(seed: int, points: int, width: int, drawn: bool) -> None:
     student, teacher = pair(seed, points, width, width)
@@ -117,6 +118,7 @@ def test_nothing_to_compare_half_precision_and_misfits(loss) -> None:
 def test_a_zero_stays_finite_where_the_student_is_not() -> None:
     student = torch.full((3, 2), torch.inf, requires_grad=True)
     assert_connected_zero(kl_divergence(student, torch.zeros(3, 2), label=torch.full((3,), IGNORE)), student)
+    assert_connected_zero(affinity_mse(student, torch.zeros(3, 2), offsets=[1, 2, 3]), student)
 
 
 def generators(count: int, first: int = 0) -> list[torch.Generator]:

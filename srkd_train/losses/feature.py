@@ -28,7 +28,7 @@ def feature_mse(student: Tensor, teacher: Tensor, *, index: Tensor | None = None
     student, teacher = pair_of(student, teacher)
     same_width(student, teacher, "feature_mse")
     if index is not None:
-        student, teacher = student[index], teacher[index]
+        student, teacher = student.index_select(0, index), teacher.index_select(0, index)
     if student.numel() == 0:
         return connected_zero(student)
     return functional.mse_loss(student, teacher)

@@ -42,8 +42,8 @@ def kl_divergence(
     student, teacher = pair_of(student, teacher)
     same_width(student, teacher, "kl_divergence")
     if label is not None:
-        keep = label != ignore
-        student, teacher = student[keep], teacher[keep]
+        keep = (label != ignore).nonzero().squeeze(1)
+        student, teacher = student.index_select(0, keep), teacher.index_select(0, keep)
     if len(student) == 0:
         return connected_zero(student)
     scale = (tau**2 if tau_squared else 1) / len(student)

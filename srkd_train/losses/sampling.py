@@ -42,6 +42,37 @@ def draw_points(
     return index, tuple(torch.tensor(drawn).cumsum(0).tolist()) if drawn else ()
 
 
+def draw_of_groups(
+    group: Tensor,
+    sizes: Tensor,
+    groups: Sequence[int],
+    limit: int,
+    generators: Sequence[torch.Generator],
+    rank: Tensor | None = None,
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Up to `limit` random items of every group, without replacement.
+
+    Args:
+        group: (P,) int64 group of each item; the items, and the groups, lie cloud by cloud.
+        sizes: (R,) int64 items of each group, on the CPU.
+        groups: per cloud how many groups are its own.
+        limit: items to keep of a group.
+        generators: one for each cloud, on the CPU.
+        rank: (P,) 0 or 1, items of rank 0 are taken first; None for all alike.
+
+    Returns:
+        Items (M,) int64, grouped and rising in each group, and the ends of the R groups among them.
+    """
+    items = [int(part.sum()) for part in sizes.split(list(groups))] if len(groups) else []
+    lots = [torch.rand(count, generator=generator) for count, generator in zip(items, generators, strict=True)]
+    lot = torch.cat([*lots, torch.zeros(0)]).to(group.device, torch.float64)
+    order = torch.argsort(group + (lot if rank is None else (lot + rank) / 2))
+    starts = (sizes.cumsum(0) - sizes).to(group.device)
+    kept = order[torch.arange(len(group), device=group.device) - starts[group[order]] < limit].sort().values
+    kept = kept[group[kept].argsort(stable=True)]
+    return kept, tuple(sizes.clamp(max=limit).cumsum(0).tolist())
+
+
 def one_a_cloud(generators: Sequence[torch.Generator], clouds: int) -> None:
     """Refuse a number of generators that is not that of the clouds.
 

@@ -17,13 +17,10 @@ import torch
 from torch import Tensor
 
 from srkd.errors import ConfigError
-from srkd.labels import IGNORE
 from srkd_train.losses.numerics import at_least_float32, spans
-from srkd_train.losses.sampling import one_a_cloud
+from srkd_train.losses.rarity import class_share, common, rarity
+from srkd_train.losses.sampling import draw_of_groups, one_a_cloud
 from srkd_train.objective_config import SupervoxelConfig
-
-_MINORITY_SHARE = 0.01
-"""A class with a smaller share of the points is a minority class (PVKD [M])."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +122,7 @@ def draw(
     """Draw super-voxels of every cloud without replacement with chances as w, and points of each at random.
 
     w = rarity * D / R (Eq. 3). Rarity of a super-voxel, by `config.rarity`: "srkd" the mean over its labelled points
-    of 1 - (share of the point's class), where it has none that mean over the whole data set; "pvkd"
+    of 1 - (share of the point's class in the data set), where it has none that mean over its cloud; "pvkd"
     1 / (4 exp(-2 n) + 1) with n its points of classes that have less than 1 % of all; "none" 1. Super-voxels of fewer
     than two points are never drawn. With `config.pad_zero` what exceeds `config.points` is taken from frequent
     classes first, as PVKD does; without it any point is as likely as another.
@@ -141,8 +138,8 @@ def draw(
         ConfigError: there are not as many generators as clouds.
     """
     one_a_cloud(generators, len(regions.clouds))
-    share = _class_share(regions, label, class_frequency)
-    weight = _rarity(regions, share, config) * regions.outer
+    share = class_share(label, regions.clouds, class_frequency)
+    weight = rarity(regions.index, share, regions.clouds, regions.per_cloud, config.rarity) * regions.outer
     chance, size = torch.stack([weight.double(), regions.size.double()]).cpu()
     chosen, taken = [], []
     for number, generator in enumerate(generators):
@@ -155,8 +152,8 @@ def draw(
     region = torch.cat(chosen) if chosen else torch.zeros(0, dtype=torch.int64)
     device = regions.index.device
     rows, slot = _members(regions, region.to(device))
-    rank = _common(share, rows) if config.pad_zero else None
-    kept, ends = _cut(slot, size[region].long(), taken, config.points, generators, rank)
+    rank = common(share)[rows] if config.pad_zero else None
+    kept, ends = draw_of_groups(slot, size[region].long(), taken, config.points, generators, rank)
     return Drawn(region.to(device), tuple(taken), weight[region.to(device)].float(), rows[kept], ends)
 
 
@@ -203,10 +200,10 @@ def draw_voxels(
     if config.pad_zero:
         if label is None:
             raise ConfigError("draw_voxels: pad_zero drops cubes of frequent classes first, give the labels")
-        common = _common(_class_share(regions, label, class_frequency), rows)
-        rank = torch.ones_like(region).scatter_reduce_(0, member, common, "amin")
+        frequent = common(class_share(label, regions.clouds, class_frequency))[rows]
+        rank = torch.ones_like(region).scatter_reduce_(0, member, frequent, "amin")
     sizes = torch.bincount(region, minlength=len(drawn.region)).cpu()
-    kept, ends = _cut(region, sizes, drawn.clouds, config.voxels, generators, rank)
+    kept, ends = draw_of_groups(region, sizes, drawn.clouds, config.voxels, generators, rank)
     number = torch.full_like(code, -1)
     number[kept] = torch.arange(len(kept), device=code.device)
     new = number[member]
@@ -219,43 +216,12 @@ def means(features: Tensor, sub: SubVoxels) -> Tensor:
     voxels = sub.offsets[-1] if sub.offsets else 0
     total = at_least_float32(features).new_zeros(voxels, features.shape[1])
     count = torch.bincount(sub.slot, minlength=voxels)
-    return total.index_add(0, sub.slot, at_least_float32(features[sub.row])) / count[:, None]
+    return total.index_add(0, sub.slot, at_least_float32(features.index_select(0, sub.row))) / count[:, None]
 
 
 def _bin(fraction: Tensor, bins: int) -> Tensor:
     """(N,) 0 to 1 into 0 to bins - 1; beyond, and where an extent of zero left no number, the nearest one or 0."""
     return (fraction.nan_to_num(0) * bins).floor().clamp(0, bins - 1).long()
-
-
-def _class_share(regions: Regions, label: Tensor, class_frequency: Tensor | None) -> Tensor:
-    """(N,) share of each point's class of all labelled points, in float32; NaN where a point has no class."""
-    label = label.long()
-    known = label != IGNORE
-    if class_frequency is not None:
-        table = class_frequency.to(label.device, torch.float64)
-        share = (table / table.sum().clamp_min(torch.finfo(torch.float64).tiny))[torch.where(known, label, 0)]
-    else:
-        share = torch.empty(len(label), dtype=torch.float64, device=label.device)
-        for start, end in regions.clouds:
-            histogram = torch.bincount(label[start:end], minlength=IGNORE + 1)[:IGNORE].double()
-            table = histogram / histogram.sum().clamp_min(1)
-            share[start:end] = table[torch.where(known[start:end], label[start:end], 0)]
-    return share.masked_fill(~known, torch.nan).float()
-
-
-def _rarity(regions: Regions, share: Tensor, config: SupervoxelConfig) -> Tensor:
-    """(R,) rarity of the classes in each super-voxel, see `draw`."""
-    if config.rarity == "none":
-        return torch.ones_like(regions.outer)
-    if config.rarity == "pvkd":
-        minority = torch.bincount(regions.index, (share < _MINORITY_SHARE).double(), minlength=len(regions.outer))
-        return 1 / (4 * torch.exp(-2 * minority) + 1)
-    known = (~share.isnan()).double()
-    labelled = torch.bincount(regions.index, known, minlength=len(regions.outer))
-    rare = torch.bincount(regions.index, (1 - share).nan_to_num(0).double(), minlength=len(regions.outer))
-    of_cloud = rare.view(-1, regions.per_cloud).sum(1) / labelled.view(-1, regions.per_cloud).sum(1)
-    usual = of_cloud.nan_to_num(1).repeat_interleave(regions.per_cloud)
-    return torch.where(labelled > 0, rare / labelled, usual)
 
 
 def _members(regions: Regions, region: Tensor) -> tuple[Tensor, Tensor]:
@@ -265,39 +231,3 @@ def _members(regions: Regions, region: Tensor) -> tuple[Tensor, Tensor]:
     slot = place[regions.index]
     rows = (slot >= 0).nonzero().squeeze(1)
     return rows, slot[rows]
-
-
-def _common(share: Tensor, rows: Tensor) -> Tensor:
-    """(M,) int64: 0 for points of minority classes, 1 for others and for points without a class."""
-    return (~(share[rows] < _MINORITY_SHARE)).long()
-
-
-def _cut(
-    slot: Tensor,
-    sizes: Tensor,
-    taken: Sequence[int],
-    limit: int,
-    generators: Sequence[torch.Generator],
-    rank: Tensor | None,
-) -> tuple[Tensor, tuple[int, ...]]:
-    """Up to `limit` random items of each slot, those of lower rank first.
-
-    Args:
-        slot: (P,) int64 slot of each item; items lie cloud by cloud.
-        sizes: (R,) int64 items of each slot, on the CPU.
-        taken: per cloud its number of slots.
-        limit: items to keep in a slot.
-        generators: one for each cloud, on the CPU.
-        rank: (P,) 0 or 1; None for all alike.
-
-    Returns:
-        Items (M,), grouped by slot and rising in each, and the ends of the slots among them.
-    """
-    of_cloud = [int(part.sum()) for part in sizes.split(list(taken))]
-    lots = [torch.rand(count, generator=generator) for count, generator in zip(of_cloud, generators, strict=True)]
-    lot = torch.cat(lots).to(slot.device, torch.float64)
-    order = torch.argsort(slot + (lot if rank is None else (lot + rank) / 2))
-    starts = (sizes.cumsum(0) - sizes).to(slot.device)
-    kept = order[torch.arange(len(slot), device=slot.device) - starts[slot[order]] < limit].sort().values
-    kept = kept[slot[kept].argsort(stable=True)]
-    return kept, tuple(sizes.clamp(max=limit).cumsum(0).tolist())
