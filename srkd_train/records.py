@@ -24,7 +24,7 @@ from srkd_train.runs import RunFolder
 def training_facts(config: RunConfig, part: Part, command: Sequence[str]) -> dict[str, object]:
     """What a checkpoint says about its training, apart from steps and minutes."""
     facts: dict[str, object] = {
-        "command": shlex.join(_without_folder(command)),
+        "command": shlex.join(without_folder(command)),
         "seed": config.trainer.seed,
         "max_steps": config.trainer.max_steps,
         "batch_size": config.trainer.batch_size * config.trainer.processes,
@@ -38,7 +38,7 @@ def training_facts(config: RunConfig, part: Part, command: Sequence[str]) -> dic
     return facts
 
 
-def _without_folder(command: Sequence[str]) -> list[str]:
+def without_folder(command: Sequence[str]) -> list[str]:
     """A command line less its --out: where somebody keeps runs is nothing for a file that travels."""
     kept, words = [], iter(command)
     for word in words:

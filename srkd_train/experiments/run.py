@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One run of an experiment, and the key by which it is found again: a digest of all that its result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from srkd.checkpoint import read_header
+from srkd.errors import ConfigError
+from srkd_train.cli import checkpoint_path
+from srkd_train.config import DistillConfig, RunConfig
+from srkd_train.run_command import FREE, SWITCHES
+
+Verb = Literal["pretrain", "distill", "evaluate"]
+Changed = TypeVar("Changed", bound=RunConfig)
+
+_KEY_CHARACTERS = 12
+_MADE_WITHOUT: tuple[tuple[str, ...], ...] = (
+    ("out",),
+    *((name,) for name in SWITCHES),
+    ("data", "root"),
+    ("data", "cache_dir"),
+    *(("trainer", key) for key in FREE),
+)
+"""Keys on which no weights depend."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training (`pretrain`, `distill`), or the evaluation of a checkpoint with noise on its input."""
+
+    verb: Verb
+    config: RunConfig
+    """Everything but the folder; of an evaluation its data set and how many clouds."""
+    source: Run | str | None = None
+    """Teacher of a distillation, or what is evaluated: another run, or a checkpoint by path or name."""
+    noise: tuple[float, int] = (0.0, 0)
+    """Standard deviation and seed of Gaussian noise on the features; evaluations only."""
+
+    @property
+    def label(self) -> str:
+        """A few words for progress lines."""
+        if self.verb == "evaluate":
+            noise = f" with noise {self.noise[0]:g}" if self.noise[0] else ""
+            return f"evaluate {self.source.label if isinstance(self.source, Run) else self.source}{noise}"
+        return f"{self.verb} {self.config.model.name}, seed {self.config.trainer.seed}"
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+        return 0 if self.verb == "evaluate" else self.config.trainer.max_steps
+
+    @property
+    def needs(self) -> tuple[Run, ...]:
+        """Runs that must be complete before."""
+        return (self.source,) if isinstance(self.source, Run) else ()
+
+
+def override(config: Changed, values: Mapping[str, Any]) -> Changed:
+    """The configuration with other values at some dotted keys.
+
+    Raises:
+        ConfigError: no such key.
+    """
+    for key, value in values.items():
+        config = _replace(config, key, key.split("."), value)
+    return config
+
+
+def folder_name(run: Run, weights: Path | None) -> str:
+    """Where a run lies among the others: its verb and the first digits of its key.
+
+    The key is the SHA-256 of the canonical JSON of the whole configuration, less what no weights depend on (folders,
+    and the trainer's keys that may change when a run is resumed), with digests in place of checkpoints' paths.
+
+    Args:
+        run: the run.
+        weights: file of `run.source`, where it has one.
+
+    Raises:
+        CheckpointError: a checkpoint that the run starts from cannot be read.
+    """
+    facts: dict[str, Any] = {"verb": run.verb, "config": _canonical(run.config)}
+    if weights is not None:
+        facts["source_sha256"] = read_header(weights).weights_sha256
+    if run.verb == "evaluate":
+        data = facts["config"]["data"]
+        facts["config"] = {"data": data, "limit": run.config.trainer.final_eval_limit}
+        facts["noise"] = list(run.noise)
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f"{run.verb}-{hashlib.sha256(text.encode()).hexdigest()[:_KEY_CHARACTERS]}"
+
+
+def _canonical(config: RunConfig) -> dict[str, Any]:
+    plain = asdict(config)
+    for path in _MADE_WITHOUT:
+        section = plain
+        for name in path[:-1]:
+            section = section[name]
+        section.pop(path[-1], None)
+    if isinstance(config, DistillConfig):
+        del plain["teacher"]  # its digest counts, not its place
+    if config.model.init is not None:
+        plain["model"]["init"] = read_header(checkpoint_path(config.model.init)).weights_sha256
+    return plain
+
+
+def _replace(node: Any, key: str, path: list[str], value: Any) -> Any:
+    if path[0] not in {entry.name for entry in fields(node)}:
+        raise ConfigError(f"{key} is no key of a run: see srkd distill --help")
+    inner = value if len(path) == 1 else _replace(getattr(node, path[0]), key, path[1:], value)
+    return replace(node, **{path[0]: inner})
