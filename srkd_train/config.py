@@ -38,7 +38,7 @@ class DataConfig:
     val_split: str = "val"
     """Split of nuScenes, Waymo and ScanNet to validate on."""
     share: float = 1.0
-    """Share of the training clouds, spread evenly, by scene where there are any; a smaller share is part of a larger."""
+    """Share of the training clouds, spread evenly, by scene where there are any; a smaller share is in a larger."""
     sequences: tuple[str, ...] = ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10")
     """SemanticKITTI sequences to train on."""
     val_sequences: tuple[str, ...] = ("08",)

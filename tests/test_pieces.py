@@ -101,9 +101,7 @@ def test_changed_weights_count_at_once() -> None:
         ("flash", False),
     ],
 )
-def test_pieces_are_for_plain_inference(
-    situation: str, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pieces_are_for_plain_inference(situation: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     network = small_ptv3()
     clouds = [voxels(30, 0), voxels(9, 1)] if situation == "batch" else [voxels(39, 0)]
     plan = plan_of(clouds, network)

@@ -113,11 +113,7 @@ class Block(nn.Module):
         return features + self.drop_path(self.mlp(self.norm2(features)))
 
     def _in_pieces(self, features: Tensor) -> bool:
-        return (
-            not self.training
-            and is_plain_inference(features)
-            and self.attn.backend.attention == "torch"
-        )
+        return not self.training and is_plain_inference(features) and self.attn.backend.attention == "torch"
 
 
 class CrossBlock(nn.Module):
