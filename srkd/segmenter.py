@@ -20,12 +20,11 @@ from srkd.architectures import Network
 from srkd.backend import Backend, use_backend
 from srkd.checkpoint import Header, load_checkpoint
 from srkd.cloud import Cloud
-from srkd.curves import MAX_DEPTH
 from srkd.errors import ConfigError
 from srkd.labels import IGNORE
 from srkd.plan import GeometryPlan
 from srkd.plan_build import build_plan
-from srkd.voxel import voxelize
+from srkd.voxel import reach_m, voxelize, within_reach
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 STAGES = ("voxelize", "plan", "network", "labels")
@@ -123,7 +122,7 @@ class Segmenter:
     @property
     def reach_m(self) -> float:
         """Points farther away on an axis than this get no class, they would not fit the lattice of 2**16 voxels."""
-        return (2 ** (MAX_DEPTH - 1) - 1) * self.header.input.voxel_size_m
+        return reach_m(self.header.input.voxel_size_m)
 
     def __call__(self, points: Cloud | npt.NDArray[Any]) -> Labels:
         """Labels every point of a cloud.
@@ -138,7 +137,7 @@ class Segmenter:
         spec = self.header.input
         clock = _Clock(self.device)
         with clock.stage("voxelize"):
-            valid = spec.valid_mask(cloud.xyz) & _within(cloud.xyz, self.reach_m)
+            valid = spec.valid_mask(cloud.xyz) & within_reach(cloud.xyz, spec.voxel_size_m)
             index = np.flatnonzero(valid)
             kept = cloud if len(index) == len(cloud) else cloud.select(index)
             features = np.nan_to_num(spec.make_features(kept), copy=False, nan=0.0, posinf=0.0, neginf=0.0)
@@ -219,12 +218,6 @@ def _keep_freed_memory() -> None:
     twice as much stays there unused. Other allocators just see an allocation.
     """
     torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8)
-
-
-def _within(xyz: npt.NDArray[np.float32], reach_m: float) -> npt.NDArray[np.bool_]:
-    """Which of the (N, 3) points lie nearer than that on every axis."""
-    x, y, z = np.abs(np.ascontiguousarray(xyz.T)) < reach_m
-    return np.asarray(x & y & z)
 
 
 class _Clock:

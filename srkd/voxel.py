@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -71,3 +73,14 @@ def voxelize(
         first = first + (draw * (ends - first)).to(torch.int64)
     point = by_code[first]
     return Voxels(grid[point].to(torch.int32), inverse, point)
+
+
+def reach_m(voxel_size_m: float) -> float:
+    """Points farther away on an axis than this would not fit the lattice of 2**16 voxels."""
+    return (2 ** (MAX_DEPTH - 1) - 1) * voxel_size_m
+
+
+def within_reach(xyz: npt.NDArray[np.float32], voxel_size_m: float) -> npt.NDArray[np.bool_]:
+    """Which of the (N, 3) points lie nearer than `reach_m` on every axis."""
+    x, y, z = np.abs(np.ascontiguousarray(xyz.T)) < reach_m(voxel_size_m)
+    return np.asarray(x & y & z)

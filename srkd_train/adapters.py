@@ -42,9 +42,14 @@ class Adapters(nn.Module):
     ) -> None:
         super().__init__()
         pairs = list(zip(student, teacher, strict=False)) if features else []
-        self.feature = nn.ModuleList(nn.Linear(narrow, wide) for narrow, wide in pairs)
-        self.channel = nn.Linear(student[0], teacher[0], bias=False) if channel else None
-        self.cross_sample = None if cross_sample_dim is None else nn.Linear(student[0], cross_sample_dim)
+        # A seed each: what one term starts from must not depend on which others are on.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.feature = nn.ModuleList(nn.Linear(narrow, wide) for narrow, wide in pairs)
+            torch.manual_seed(seed + 1)
+            self.channel = nn.Linear(student[0], teacher[0], bias=False) if channel else None
+            torch.manual_seed(seed + 2)
+            self.cross_sample = None if cross_sample_dim is None else nn.Linear(student[0], cross_sample_dim)
         width = min(cross_sample_dim or teacher[0], teacher[0])
         if width < teacher[0]:
             drawn = torch.randn(teacher[0], width, generator=torch.Generator().manual_seed(seed))

@@ -144,7 +144,7 @@ class Report(Callback):
         if not row_due and not self._progress.due:
             self._progress.step()
             return
-        terms = {name: round(float(outputs[name]), 6) for name in self.terms}
+        terms = {name: float(f"{float(outputs[name]):.7g}") for name in self.terms}
         mean_s, data_s = self._total_s / self._steps, self._data_s / self._steps
         self._progress.step(
             f"loss {terms['loss']:.3f}  {mean_s:.2f} s/step ({100 * data_s / mean_s:.0f} % waiting for data)"

@@ -176,6 +176,8 @@ class TrainerConfig:
             least = 0 if name == "num_workers" else 1
             if getattr(self, name) < least:
                 raise ConfigError(f"trainer.{name}={getattr(self, name)} is too small, give at least {least}")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"trainer.threads={self.threads} is too small, give at least 1, or null")
         if self.val_every < 0:
             raise ConfigError(f"trainer.val_every={self.val_every} is negative, give 0 for never")
 

@@ -3,12 +3,17 @@
 """Distillation: a student learns from labels and from a frozen teacher."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from srkd.architectures import ARCHITECTURES
+from srkd.cdsegnet import CDSegNetConfig
 from srkd.checkpoint import load_checkpoint, read_header
+from srkd.errors import ConfigError
 from srkd.labels import LabelScheme
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import DistillConfig
 from srkd_train.distiller import Distiller
+from srkd_train.runs import RunFolder
 from srkd_train.teacher import FrozenTeacher, check_pair
 from srkd_train.training import Outcome, make_network, train
 
@@ -20,12 +25,24 @@ def distill(config: DistillConfig, *, command: Sequence[str]) -> Outcome | None:
         CheckpointError: the teacher cannot be read, or sees other voxels or classes than the student.
     """
     teacher = read_header(checkpoint_path(config.teacher))
+    last = RunFolder(Path(config.out)).last
+    if config.resume and last.is_file():
+        before = read_header(last).training.get("teacher_sha256")
+        if before != teacher.weights_sha256:
+            raise ConfigError(
+                f"--resume: {config.teacher} has weights {teacher.weights_sha256[:12]}, the run was started with"
+                f" {str(before)[:12]}: give the same teacher"
+            )
     facts = {"teacher": teacher.architecture, "teacher_sha256": teacher.weights_sha256}
     return train(config, command=command, build=lambda scheme: distiller_module(config, scheme), facts=facts)
 
 
 def distiller_module(config: DistillConfig, scheme: LabelScheme) -> Distiller:
     """What a run trains."""
+    if isinstance(ARCHITECTURES.get(config.model.name, lambda *_: None)(1, 1), CDSegNetConfig):
+        raise ConfigError(
+            f"model.name {config.model.name} has a noise branch, which distillation does not train: give a student"
+        )
     path = checkpoint_path(config.teacher)
     header = read_header(path)
     check_pair(path.name, header.input, header.scheme, config.data.input, scheme)

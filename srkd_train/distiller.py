@@ -104,14 +104,16 @@ class Distiller(Segmentation):
         labelled = int((batch.label != 255).sum()) if gather else 0
         values = {"cross_entropy": scale(cross_entropy, labelled), "lovasz": lovasz}
         if self.recipe.uses(*DISTILLED):
-            self._count_classes(batch.label, gather=gather)
             pair = Pair(student, self.teacher(batch.features, batch.plan), batch, self.adapters)
             values |= measure(pair, self._measured(batch, gather=gather), scale)
+            self._count_classes(batch.label)
         told = _over_processes(values)
         self.weights.update(told)
         weights = self.weights.current()
         loss = torch.stack([weights[name] * value for name, value in values.items()]).sum()
-        return {"loss": loss, **told}
+        whole = torch.stack([weights[name] * value for name, value in told.items()]).sum()
+        # The value over all processes with this process's gradient.
+        return {"loss": loss + (whole - loss).detach(), **told}
 
     def _measured(self, batch: Batch, *, gather: bool) -> Measured:
         first = distributed.rank() * len(batch)
@@ -122,7 +124,7 @@ class Distiller(Segmentation):
             recipe=self.recipe,
             objective=self.objective,
             voxel_size_m=self.voxel_size_m,
-            class_count=self.class_count.cpu(),
+            class_count=self.class_count.cpu() if self.global_step or self.class_count.any() else None,
             seeds=tuple(self._cloud_seed(first + cloud) for cloud in range(len(batch))),
         )
 
@@ -130,10 +132,11 @@ class Distiller(Segmentation):
         """Seed of what is drawn in a cloud of this step."""
         return ((self.seed * 1_000_003 + self.global_step) * 100_003 + cloud) % 2**62
 
-    def _count_classes(self, label: Tensor, *, gather: bool) -> None:
+    def _count_classes(self, label: Tensor) -> None:
+        """For the steps to come, of all processes: buffers are those of the first one in a distributed run."""
         known = label[label != 255]
         counts = torch.bincount(known, minlength=len(self.class_count)).to(self.class_count.dtype)
-        self.class_count += distributed.global_sum(counts) if gather else counts
+        self.class_count += distributed.global_sum(counts)
 
 
 def _over_processes(values: Mapping[str, Tensor]) -> dict[str, Tensor]:

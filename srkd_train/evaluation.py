@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores of a segmenter on a split: labels of every raw point, one confusion matrix."""
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
@@ -13,6 +15,7 @@ from srkd.segmenter import Labels
 from srkd_train.data.loader import LabelledClouds
 from srkd_train.data.sample import Sample
 from srkd_train.data.subset import Picked
+from srkd_train.data.workers import Carrying, Raising
 from srkd_train.metrics import Score, ScoreMeter
 
 PROTOCOLS = {
@@ -46,12 +49,20 @@ def evaluate(
         keep: gets index, cloud and labels of each.
     """
     meter = ScoreMeter(clouds.scheme.class_names, absent_as_zero=absent_as_zero)
-    samples = DataLoader(Picked(clouds, indices), batch_size=None, shuffle=False, num_workers=num_workers)
+    loader = DataLoader(
+        Carrying(Picked(clouds, indices)), batch_size=None, shuffle=False, num_workers=num_workers, collate_fn=_as_is
+    )
+    samples: Raising[Sample] = Raising(loader)
     for index, sample in zip(indices, samples, strict=True):
         labels = segment(sample.cloud)
         meter.update(torch.from_numpy(labels.class_id), torch.from_numpy(sample.label))
         if keep is not None:
             keep(index, sample, labels)
         if progress is not None:
-            progress.step(f"mIoU so far {100 * meter.compute().miou:.1f} %" if progress.due else "")
+            so_far = meter.compute().miou if progress.due else math.nan
+            progress.step("" if math.isnan(so_far) else f"mIoU so far {100 * so_far:.1f} %")
     return meter.compute()
+
+
+def _as_is(item: Any) -> Any:
+    return item

@@ -118,6 +118,13 @@ class Segmentation(lightning.LightningModule):
         total = task.gls([noise, supervised]) if self.loss == "gls" else supervised + noise
         return {"loss": total, "cross_entropy": cross_entropy, "lovasz": lovasz, "noise_mse": noise}
 
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """By the norm of all gradients. (Lightning refuses fused optimisers under bf16, which needs no scaler.)"""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.trained.parameters(), gradient_clip_val)
+
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step, taken into the averaged weights."""
         super().optimizer_step(*args, **kwargs)

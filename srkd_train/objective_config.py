@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the objective of distillation is told: terms, weights, temperatures, and where affinities are measured."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from srkd.errors import ConfigError
@@ -35,6 +35,18 @@ class SupervoxelConfig:
     pad_zero: bool = False
     """Fill small super-voxels with zero features, as the paper does; biased, see srkd_train.losses.affinity."""
 
+    def __post_init__(self) -> None:
+        least = {"radius_bins": 1, "angle_bins": 1, "height_bins": 1, "count": 1, "points": 2, "voxels": 2}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise ConfigError(f"objective.supervoxels.{name}={getattr(self, name)} is too small, at least {low}")
+        for name in ("radius_m", "sub_voxel_m"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"objective.supervoxels.{name}={value} is no length, give metres above 0, or null")
+        if self.height_m is not None and self.height_m[0] >= self.height_m[1]:
+            raise ConfigError(f"objective.supervoxels.height_m={list(self.height_m)} spans nothing, give [low, high]")
+
 
 @dataclass(frozen=True)
 class WeightsConfig:
@@ -56,6 +68,12 @@ class WeightsConfig:
     """Similarities between all clouds of a batch (CSMBGD)."""
     feature_mse: float | None = None
     """Squared difference of projected features."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if value is not None and value < 0:
+                raise ConfigError(f"objective.weights.{entry.name}={value} is negative, give 0 to switch the term off")
 
 
 @dataclass(frozen=True)
@@ -97,6 +115,8 @@ class ObjectiveConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"objective.{name}={value} is not positive, give a number above 0")
+        if self.cross_sample_dim is not None and self.cross_sample_dim < 1:
+            raise ConfigError(f"objective.cross_sample_dim={self.cross_sample_dim} is no width, at least 1, or null")
         if self.cross_sample_points < 2 or self.calibrate_steps < 0:
             raise ConfigError(
                 f"objective.cross_sample_points={self.cross_sample_points}, calibrate_steps={self.calibrate_steps}:"

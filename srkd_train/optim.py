@@ -24,7 +24,9 @@ def build_optimizer(module: nn.Module, config: OptimConfig, max_steps: int) -> t
     outside = [parameter for name, parameter in named if "block" not in name]
     rates = [(outside, config.lr), (inside, config.lr * config.block_lr_factor)]
     groups = [{"params": parameters, "lr": rate} for parameters, rate in rates if parameters]
-    optimizer = AdamW(groups, weight_decay=config.weight_decay, fused=True)
+    # On a GPU not fused: a fused step unscales gradients itself, after they should have been clipped.
+    fused = all(parameter.device.type == "cpu" for _, parameter in named)
+    optimizer = AdamW(groups, weight_decay=config.weight_decay, fused=fused)
     total_steps = max(max_steps, 2) + 1
     schedule = OneCycleLR(
         optimizer,
@@ -59,6 +61,7 @@ class AveragedWeights:
     def update(self) -> None:
         """Take in the weights of one more step."""
         self.steps += 1
+        self._follow()
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(self._mean, [parameter.detach() for parameter in self._live], 1 - decay)
 
@@ -85,8 +88,13 @@ class AveragedWeights:
             for own, saved in zip(self._mean, mean, strict=True):
                 own.copy_(saved)
 
+    def _follow(self) -> None:
+        """The means live where the module lives, which may have moved since they were loaded."""
+        self._mean = [mean.to(parameter.device) for parameter, mean in zip(self._live, self._mean, strict=True)]
+
     @torch.no_grad()
     def _swap(self) -> None:
+        self._follow()
         for parameter, mean in zip(self._live, self._mean, strict=True):
             held = parameter.detach().clone()
             parameter.copy_(mean)

@@ -37,8 +37,8 @@ class Measured:
     objective: ObjectiveConfig
     voxel_size_m: float
     """Edge of a voxel."""
-    class_count: Tensor
-    """(K,) labelled voxels of each class seen so far, on the CPU."""
+    class_count: Tensor | None
+    """(K,) labelled voxels of each class in the steps before, on the CPU; None in the first."""
     seeds: tuple[int, ...]
     """One a cloud."""
 

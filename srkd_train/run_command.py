@@ -82,6 +82,9 @@ def read_config(argv: Sequence[str], kind: type[Config], *, verb: str, about: st
     folder = RunFolder(Path(given.out))
     if not given.resume or not folder.config.is_file():
         return given
+    started = folder.first_command()[1:2]
+    if started and started != [verb]:
+        raise ConfigError(f"--resume: {folder.path} is a run of `srkd {started[0]}`, go on with that")
     own = ["--config", str(folder.config)]
     config, before = parsed([*own, *argv]), parsed([*own, "--out", given.out])
     for key, old, new in _differences(before, config):
@@ -108,7 +111,7 @@ def _differences(before: RunConfig, after: RunConfig) -> list[tuple[str, Any, An
     found = []
     for entry in fields(before):
         old, new = getattr(before, entry.name), getattr(after, entry.name)
-        if entry.name in ("out", *SWITCHES):
+        if entry.name in ("out", "teacher", *SWITCHES):  # a teacher is known by its weights
             continue
         if not hasattr(old, "__dataclass_fields__"):
             if old != new:

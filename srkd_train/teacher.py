@@ -67,7 +67,9 @@ class FrozenTeacher:
             features: (N, C) in the order of the voxels.
             plan: theirs, shared with the student.
         """
-        self.network.to(features.device).eval()
+        if self.network.head.weight.device != features.device:
+            self.network.to(features.device)
+        self.network.eval()
         fixed = replace(plan, orders=())
         if isinstance(self.network, CDSegNet):
             noise = self._noise(plan, features.shape[1]).to(features.device)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import lightning
 import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from srkd.architectures import ARCHITECTURES, Network, network_from_config
@@ -22,7 +23,7 @@ from srkd.plan import PlanSpec
 from srkd_train.callbacks import Clock, Report, Stop
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import RunConfig, TrainerConfig
-from srkd_train.data.catalog import Part, training_part, validation_part
+from srkd_train.data.catalog import Part, final_part, training_part, validation_part
 from srkd_train.data.loader import (
     EvaluationBatches,
     Loader,
@@ -90,8 +91,6 @@ def train(
     part = training_part(config.data)
     module = build(part.clouds.scheme)
     command = folder.first_command() or command
-    if first_process:
-        folder.create(config, command)
     start = _saved_step(folder) if config.resume else 0
     clock = Clock()
     stop = Stop(clock, config.trainer.max_minutes)
@@ -112,9 +111,16 @@ def train(
         callbacks.append(TensorBoard(folder.path / "tensorboard", config.trainer.log_every))
     if config.trainer.sync_batchnorm:
         convert_sync_batchnorm(module)
-    trainer = _trainer(config, folder, callbacks)
+    try:
+        trainer = _trainer(config, folder, callbacks)
+    except MisconfigurationException as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+    train_loader, val_loader = _loaders(config, part, module, start=start, rank=trainer.global_rank)
+    if config.trainer.final_eval:
+        final_part(config.data)  # whether it is there; better known now than after the training
+    if first_process:
+        folder.create(config, command)
     if start < config.trainer.max_steps:
-        train_loader, val_loader = _loaders(config, part, module, start=start, rank=trainer.global_rank)
         state = folder.state if config.resume else None
         try:
             trainer.fit(module, train_loader, val_loader, ckpt_path=state, weights_only=True)

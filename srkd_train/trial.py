@@ -90,6 +90,7 @@ def try_steps(config: RunConfig, build: Callable[[LabelScheme], Segmentation]) -
         with autocast(device, precision) if precision != "fp32" else nullcontext():
             loss = module.training_step(batch, step)["loss"]
         loss.backward()
+        module.configure_gradient_clipping(optimizer, config.optim.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
         if on_gpu:

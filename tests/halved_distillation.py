@@ -101,7 +101,7 @@ def process_of_two(gather: bool) -> list[dict[str, Tensor]]:
         module = distiller(terms, gather=gather)
         if gather:
             distributed.convert_sync_batchnorm(module)
-        parallel = DistributedDataParallel(Step(module), find_unused_parameters=True)
+        parallel = DistributedDataParallel(Step(module))
         out = parallel(batch_of(range(first, first + 2)))
         out["loss"].backward()
         found.append(gradients(module, out))

@@ -30,7 +30,7 @@ class Scenes:
 
     scheme = SCHEMES["nuscenes"]
 
-    def __init__(self, root: object = None, split: str = "train") -> None:
+    def __init__(self, root: object = None, split: str = "train", index_dir: object = None) -> None:
         self.made_with = root, split
 
     def __len__(self) -> int:

@@ -24,6 +24,7 @@ from srkd.labels import get_scheme
 from srkd.segmenter import Segmenter
 from srkd_train.adapters import Adapters
 from srkd_train.commands import distill as command
+from srkd_train.commands import pretrain
 from srkd_train.config import DistillConfig
 from srkd_train.data.catalog import training_part
 from srkd_train.distillation import distiller_module
@@ -190,6 +191,42 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, cache: Path, teacher: 
     ]
 
 
+def test_half_precision_with_clipped_gradients(tmp_path: Path, cache: Path, teacher: Path) -> None:
+    more = ("--trainer.precision", "bf16", "--optim.clip_norm", "0.5", "--optim.ema_decay", "0.9")
+    command.main(words(tmp_path / "run", cache, teacher, *more, steps=1))
+    assert float(rows(tmp_path / "run")[0]["loss"]) > 0
+
+
+def test_a_run_is_resumed_by_its_own_command_and_teacher(tmp_path: Path, cache: Path, teacher: Path) -> None:
+    out = tmp_path / "run"
+    stop = ("--trainer.max_minutes", "0")
+    command.main(words(out, cache, teacher, *stop, steps=3))
+    settings = (out / "config.yaml").read_bytes()
+    with pytest.raises(ConfigError, match="a run of `srkd distill`"):
+        pretrain.main(["--resume", "--out", str(out)])
+    torch.manual_seed(1)
+    other, moved = tmp_path / "other.safetensors", tmp_path / "moved.safetensors"
+    header = read_header(teacher)
+    save_checkpoint(other, build_network("teacher-nano", 12, 4), header)
+    with pytest.raises(ConfigError, match="give the same teacher"):
+        command.main(["--resume", "--out", str(out), "--teacher", str(other)])
+    assert (out / "config.yaml").read_bytes() == settings
+    moved.write_bytes(teacher.read_bytes())
+    command.main(["--resume", "--out", str(out), "--teacher", str(moved), "--trainer.max_minutes", "null"])
+    assert read_header(out / "last.safetensors").training["steps"] == 3
+
+
+def test_adapters_do_not_depend_on_each_other() -> None:
+    def made(features: bool) -> Adapters:
+        return Adapters((8, 8), (16, 16), features=features, channel=True, cross_sample_dim=4, seed=3)
+
+    one, other = made(True), made(False)
+    assert one.channel is not None and other.channel is not None
+    assert torch.equal(one.channel.weight, other.channel.weight)
+    assert one.cross_sample is not None and other.cross_sample is not None
+    assert torch.equal(one.cross_sample.weight, other.cross_sample.weight)
+
+
 def test_calibrated_terms_weigh_the_same(cache: Path, teacher: Path) -> None:
     recipe = make_recipe(ObjectiveConfig(weights=WeightsConfig(channel=0.0)))
     weights = Weights(recipe, steps=2, share=0.25)
@@ -236,6 +273,13 @@ def test_mistakes_are_one_line(tmp_path: Path, cache: Path, teacher: Path) -> No
     refused(CheckpointError, r"voxel_size_m 0\.5.*0\.3", "--data.input.voxel_size_m", "0.3")
     refused(ConfigError, "did you mean objective.weights.kl", "--objective.weights.kll", "1")
     refused(ConfigError, "kl_tau", "--objective.kl_tau", "0")
+    refused(ConfigError, "angle_bins", "--objective.supervoxels.angle_bins", "0")
+    refused(ConfigError, r"weights\.kl=-1", "--objective.weights.kl", "-1")
+    refused(ConfigError, "noise branch", "--model.name", "teacher-nano")
+    if not torch.cuda.is_available():
+        refused(ConfigError, "trainer: ", "--trainer.accelerator", "gpu")
+    few = ("--trainer.devices", "2", "--trainer.val_every", "1", "--trainer.val_limit", "1")
+    refused(ConfigError, "validate on", *few)
     short = tmp_path / "short.safetensors"
     short.write_bytes(teacher.read_bytes()[:5000])
     refused(CheckpointError, "short.safetensors", "--teacher", str(short))

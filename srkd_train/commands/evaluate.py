@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from srkd.cloud import Cloud
-from srkd.errors import CheckpointError, ConfigError
+from srkd.errors import CheckpointError, CloudError, ConfigError
 from srkd.io.atomic import write_atomic
 from srkd.progress import Progress
 from srkd.score import Score
@@ -124,8 +124,9 @@ def _check(args: Any) -> None:
         )
     if args.submission is not None and args.limit is not None:
         raise ConfigError(f"--submission with --limit {args.limit}: a benchmark wants every cloud, give one of the two")
-    if args.split == "test" and args.submission is None:
-        raise ConfigError("--split test has no labels to score against: give --submission DIR, or another split")
+    if args.split == "test" and args.sequences is None and args.submission is None:
+        other = "give --submission DIR, or another split" if args.data in FORMATS else "give another split"
+        raise ConfigError(f"--split test has no labels to score against: {other}")
 
 
 def _score(args: Any, segmenter: Segmenter, part: Part, split: str) -> tuple[str, Score]:
@@ -148,6 +149,8 @@ def _score(args: Any, segmenter: Segmenter, part: Part, split: str) -> tuple[str
             keep=None if made is None else lambda index, sample, labels: made.add(index, sample.name, labels.class_id),
         )
     progress.close()
+    if not score.counts.sum() and made is None:
+        raise CloudError(f"{described}: no point carries a label, so there is nothing to score; give another split")
     if made is not None:
         filled = f", {made.filled:,} points without a class got the most frequent one of their cloud"
         sys.stdout.write(f"{made.folder}: labels of {made.written} clouds{filled if made.filled else ''}\n")

@@ -10,12 +10,13 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from srkd.cloud import usable_points
 from srkd.errors import CloudError
 from srkd.input_spec import InputSpec
 from srkd.labels import IGNORE
 from srkd.plan import GeometryPlan, PlanSpec
 from srkd.plan_build import build_plan
-from srkd.voxel import voxelize
+from srkd.voxel import voxelize, within_reach
 from srkd_train.data.sample import Sample
 
 
@@ -94,7 +95,9 @@ def prepare(sample: Sample, spec: InputSpec, *, train_rng: Generator | None = No
     Raises:
         CloudError: no point is usable, or the cloud lacks a column that the features need.
     """
-    mask = spec.valid_mask(sample.cloud.xyz)
+    # Augmentation moves points over the bounds of the input range; they were cut there before it.
+    raw = sample.cloud.xyz
+    mask = (spec.valid_mask(raw) if train_rng is None else usable_points(raw)) & within_reach(raw, spec.voxel_size_m)
     if not mask.any():
         raise CloudError(f"{sample.name}: none of {len(mask)} points is finite and in range, leave the cloud out")
     kept = np.flatnonzero(mask)

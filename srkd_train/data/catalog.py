@@ -43,7 +43,7 @@ def training_part(config: DataConfig) -> Part:
     if config.name == "street":
         cache = cache_dir(config.cache_dir)
         return street_part(config.seeds, config.sensors, config.frames_per_street, cache=cache, share=config.share)
-    whole = _part(config.name, config.train_split, root=config.root, sequences=config.sequences)
+    whole = _part(config.name, config.train_split, config.root, config.sequences, cache_dir(config.cache_dir))
     clouds, portion = share_of(whole.clouds, config.share)
     return Part(clouds, portion + whole.described)
 
@@ -52,7 +52,7 @@ def validation_part(config: DataConfig) -> Part:
     """The clouds to choose the best weights by."""
     if config.name == "street":
         return street_part(config.val_seeds, config.sensors, 1, cache=cache_dir(config.cache_dir))
-    return _part(config.name, config.val_split, root=config.root, sequences=config.val_sequences)
+    return _part(config.name, config.val_split, config.root, config.val_sequences, cache_dir(config.cache_dir))
 
 
 def final_part(config: DataConfig) -> Part:
@@ -100,7 +100,7 @@ def split_part(
         return street_part(STREET_SPLITS[split], sensors, 1, cache=cache)
     if name == "semantickitti" and sequences is None:
         sequences = SPLITS[split]
-    return _part(name, split, root=root, sequences=sequences)
+    return _part(name, split, root, sequences, cache)
 
 
 def street_part(
@@ -127,7 +127,7 @@ def street_part(
     return Part(clouds, portion + described, group=len(names) * frames)
 
 
-def _part(name: str, split: str, *, root: str | None, sequences: Sequence[str] | None) -> Part:
+def _part(name: str, split: str, root: str | None, sequences: Sequence[str] | None, cache: Path | None) -> Part:
     """All clouds of a split of a data set that needs a root; `sequences` are SemanticKITTI's in place of a split."""
     if root is None:
         raise ConfigError(f"--data.root is not set, {name} needs {ROOT_HOLDS[name]}")
@@ -146,7 +146,7 @@ def _part(name: str, split: str, *, root: str | None, sequences: Sequence[str] |
     elif name == "waymo":
         from srkd_train.data.waymo import Waymo
 
-        clouds = Waymo(root, split, index_dir=cache_dir(None))
+        clouds = Waymo(root, split, index_dir=cache)
     else:
         from srkd_train.data.scannet import ScanNet
 

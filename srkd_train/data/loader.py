@@ -19,6 +19,7 @@ from srkd_train.data.batch import Batch, collate, prepare
 from srkd_train.data.mix import merge_pairs
 from srkd_train.data.sample import Sample
 from srkd_train.data.transforms import Augment, select
+from srkd_train.data.workers import Carrying, Raising
 
 GROUPS_AT_ONCE = 16
 """Groups of clouds that an epoch mixes at a time."""
@@ -133,7 +134,7 @@ class Loader(DataLoader[Batch]):
 
     def __iter__(self) -> Any:
         self._live = super().__iter__()
-        return self._live
+        return Raising(self._live)
 
     def close(self) -> None:
         """End the workers of the newest iteration; they finish the batch at hand."""
@@ -161,12 +162,12 @@ class EvaluationBatches(Dataset[Batch]):
 
 def training_loader(batches: TrainingBatches, *, steps: int, start: int, num_workers: int) -> Loader:
     """Loader of the batches `start` to `steps`."""
-    return Loader(batches, batch_size=None, sampler=StepSampler(steps, start=start), **_workers(num_workers))
+    return Loader(Carrying(batches), batch_size=None, sampler=StepSampler(steps, start=start), **_workers(num_workers))
 
 
 def evaluation_loader(batches: EvaluationBatches, *, num_workers: int) -> Loader:
     """Loader of all batches in order."""
-    return Loader(batches, batch_size=None, shuffle=False, **_workers(num_workers))
+    return Loader(Carrying(batches), batch_size=None, shuffle=False, **_workers(num_workers))
 
 
 def epoch_order(length: int, group: int, rng: Generator) -> NDArray[np.int64]:
@@ -198,7 +199,7 @@ def spread_indices(length: int, limit: int | None) -> list[int]:
 def _workers(count: int) -> dict[str, Any]:
     if count == 0:
         return {"num_workers": 0}
-    return {"num_workers": count, "prefetch_factor": 4, "worker_init_fn": _start_worker, "persistent_workers": False}
+    return {"num_workers": count, "prefetch_factor": 2, "worker_init_fn": _start_worker, "persistent_workers": False}
 
 
 def _start_worker(_: int) -> None:

@@ -29,7 +29,6 @@ def indexed(
 
     Raises:
         CloudError: as `find`.
-        OSError: the list cannot be written.
     """
     path = None if folder is None else folder / f"waymo_{files[0].absolute().parent.name}.json"
     known = {} if path is None else _read(path)
@@ -38,7 +37,7 @@ def indexed(
         for file in files:
             stamp = _stamp(file)
             entry = known.get(str(file.absolute()))
-            if entry is None or entry["stamp"] != stamp:
+            if not isinstance(entry, dict) or entry.get("stamp") != stamp or "frames" not in entry:
                 frames = find(file)
                 rows = [[*frame.record, frame.segment, frame.stamp_us, frame.has_labels] for frame in frames]
                 entry = known[str(file.absolute())] = {"stamp": stamp, "frames": rows}
@@ -49,7 +48,8 @@ def indexed(
             ]
     finally:  # a damaged file does not cost what is known of the others
         if path is not None and changed:
-            write_atomic(path, (json.dumps({"version": _VERSION, "files": known}).encode(),))
+            with suppress(OSError):  # it only saves time
+                write_atomic(path, (json.dumps({"version": _VERSION, "files": known}).encode(),))
 
 
 def _stamp(file: Path) -> list[int]:
