@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -84,7 +85,10 @@ class ModelNode(ManagedNode):
             SrkdError: why it cannot be used.
         """
         torch.set_num_threads(self.parameters["num_threads"] or self._threads_at_start)
-        return load_model(self.request())
+        # In a thread that ends. Each thread that has computed in parallel keeps OpenMP helpers of its own; once there
+        # are more of them than cores, libgomp lets all wait by sleeping, and every frame takes half as long again.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load") as passing:
+            return passing.submit(load_model, self.request()).result()
 
     def introduce(self, model: Model) -> ModelInfo:
         """Makes a network the one in use and says so, in the log and on `~/model_info`."""
