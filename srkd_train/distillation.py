@@ -5,8 +5,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from srkd.architectures import ARCHITECTURES
-from srkd.cdsegnet import CDSegNetConfig
+from srkd.architectures import Network
+from srkd.cdsegnet import CDSegNet
 from srkd.checkpoint import load_checkpoint, read_header
 from srkd.errors import ConfigError
 from srkd.labels import LabelScheme
@@ -38,18 +38,32 @@ def distill(config: DistillConfig, *, command: Sequence[str]) -> Outcome | None:
 
 
 def distiller_module(config: DistillConfig, scheme: LabelScheme) -> Distiller:
-    """What a run trains."""
-    if isinstance(ARCHITECTURES.get(config.model.name, lambda *_: None)(1, 1), CDSegNetConfig):
-        raise ConfigError(
-            f"model.name {config.model.name} has a noise branch, which distillation does not train: give a student"
-        )
+    """What a run trains.
+
+    Raises:
+        CheckpointError: the teacher cannot be read, or sees other voxels or classes than the student.
+        ConfigError: the student has a noise branch.
+    """
     path = checkpoint_path(config.teacher)
     header = read_header(path)
     check_pair(path.name, header.input, header.scheme, config.data.input, scheme)
-    network, _ = load_checkpoint(path)
+    return make_distiller(config, scheme, load_checkpoint(path)[0])
+
+
+def make_distiller(config: DistillConfig, scheme: LabelScheme, teacher: Network) -> Distiller:
+    """A fresh student beside a teacher.
+
+    Raises:
+        ConfigError: the student has a noise branch.
+    """
+    student = make_network(config, scheme)
+    if isinstance(student, CDSegNet):
+        raise ConfigError(
+            f"model.name {config.model.name} has a noise branch, which distillation does not train: give a student"
+        )
     return Distiller(
-        make_network(config, scheme),
-        FrozenTeacher(network, seed=config.teacher_seed),
+        student,
+        FrozenTeacher(teacher, seed=config.teacher_seed),
         scheme.class_names,
         config.optim,
         config.objective,

@@ -17,7 +17,7 @@ from srkd_train.losses import task
 from srkd_train.modules import Segmentation
 from srkd_train.objective import DISTILLED, SUPERVISED, Weights, make_recipe
 from srkd_train.objective_config import ObjectiveConfig
-from srkd_train.relations import Measured, Pair, Scale, measure
+from srkd_train.relations import Host, Measured, Pair, Scale, measure
 from srkd_train.teacher import FrozenTeacher, view
 
 
@@ -99,13 +99,15 @@ class Distiller(Segmentation):
         """The loss and its `terms`."""
         gather = self.objective.gather and distributed.world_size() > 1
         scale = Scale(batch.features.device, gather=gather)
+        # Before the networks: a copy to the host waits for what the device has been given.
+        measured = self._measured(batch, gather=gather)
         student = view(self.network, self.network.forward_features(batch.features, batch.plan), batch.plan)
         cross_entropy, lovasz = task.segmentation(student.logits, batch.label)
         labelled = int((batch.label != 255).sum()) if gather else 0
         values = {"cross_entropy": scale(cross_entropy, labelled), "lovasz": lovasz}
         if self.recipe.uses(*DISTILLED):
             pair = Pair(student, self.teacher(batch.features, batch.plan), batch, self.adapters)
-            values |= measure(pair, self._measured(batch, gather=gather), scale)
+            values |= measure(pair, measured, scale)
             self._count_classes(batch.label)
         told = _over_processes(values)
         self.weights.update(told)
@@ -120,11 +122,13 @@ class Distiller(Segmentation):
         if gather:
             sizes = distributed.gather_sizes(len(batch), batch.features.device)
             first, _ = distributed.own_range(sizes)
+        count = self.class_count.cpu()
         return Measured(
             recipe=self.recipe,
             objective=self.objective,
             voxel_size_m=self.voxel_size_m,
-            class_count=self.class_count.cpu() if self.global_step or self.class_count.any() else None,
+            host=Host.of(batch),
+            class_count=count if count.any() else None,
             seeds=tuple(self._cloud_seed(first + cloud) for cloud in range(len(batch))),
         )
 

@@ -29,6 +29,22 @@ class Pair:
     adapters: Adapters
 
 
+@dataclass(frozen=True, eq=False)
+class Host:
+    """What super-voxels are drawn by, on the CPU."""
+
+    xyz: Tensor
+    """(N, 3) metres."""
+    label: Tensor
+    """(N,) classes."""
+
+    @classmethod
+    def of(cls, batch: Batch) -> "Host":
+        """The coordinates and labels of a batch."""
+        assert batch.xyz is not None, "training batches carry coordinates"
+        return cls(batch.xyz.cpu(), batch.label.cpu())
+
+
 @dataclass(frozen=True)
 class Measured:
     """What is to be measured, and the randomness of this step."""
@@ -37,6 +53,8 @@ class Measured:
     objective: ObjectiveConfig
     voxel_size_m: float
     """Edge of a voxel."""
+    host: Host
+    """Of the batch."""
     class_count: Tensor | None
     """(K,) labelled voxels of each class in the steps before, on the CPU; None in the first."""
     seeds: tuple[int, ...]
@@ -90,10 +108,8 @@ def _affinities(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tenso
     recipe, config = measured.recipe, measured.objective.supervoxels
     if not recipe.uses("point_affinity", "voxel_affinity"):
         return {}
-    xyz = pair.batch.xyz
-    assert xyz is not None, "training batches carry coordinates"
     device = pair.student.features.device
-    xyz, label = xyz.cpu(), pair.batch.label.cpu()
+    xyz, label = measured.host.xyz, measured.host.label
     regions = supervoxel.partition(xyz, offsets=pair.batch.offsets, config=config)
     drawn = supervoxel.draw(
         regions,

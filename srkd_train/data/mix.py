@@ -4,6 +4,7 @@
 
 The public recipe merges pairs of voxelised clouds, so that a place may hold a voxel of either. Here the points are
 merged before they are voxelised and no voxel occurs twice: where clouds meet, one point of both stands for the voxel.
+Clouds meet at their origins, the sensor or the room's corner; the public code lays the corners of their boxes together.
 """
 
 from collections.abc import Sequence

@@ -121,15 +121,5 @@ def write_frequency(path: Path, data: str, described: str, found: Tally) -> None
     write_atomic(path, [json.dumps(facts, indent=2).encode() + b"\n"])
 
 
-def read_frequency(path: Path, scheme: LabelScheme) -> npt.NDArray[np.float64] | None:
-    """Class frequencies (C,) that `write_frequency` wrote for a scheme; None where there are none that fit."""
-    try:
-        facts = json.loads(path.read_bytes())["class_frequency"]
-        values = np.array([facts[name] for name in scheme.class_names], np.float64)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return values if len(facts) == len(values) and np.isfinite(values).all() and values.sum() > 0 else None
-
-
 def _as_is(item: list[Counted]) -> list[Counted]:
     return item

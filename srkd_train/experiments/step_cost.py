@@ -19,13 +19,12 @@ from srkd.segmenter import autocast
 from srkd_train.config import DistillConfig, RunConfig
 from srkd_train.data.batch import Batch
 from srkd_train.data.catalog import Part
-from srkd_train.distiller import Distiller
+from srkd_train.distillation import make_distiller
 from srkd_train.experiments.run import override
 from srkd_train.modules import Segmentation
 from srkd_train.objective import DISTILLED
 from srkd_train.pretraining import segmentation_module
-from srkd_train.teacher import FrozenTeacher
-from srkd_train.training import make_network, training_batches
+from srkd_train.training import training_batches
 
 VARIANTS = {"ce_lovasz": "CE + Lovasz", "kl_mse": "+ KL + feature MSE", "full": "full objective"}
 """What is timed: key to words. The first has no teacher."""
@@ -125,16 +124,7 @@ def _module(name: str, config: DistillConfig, teacher: Network, scheme: LabelSch
         relations = [term for term in DISTILLED if term not in ("kl", "feature_mse")]
         config = override(config, {f"objective.weights.{term}": 0.0 for term in relations})
     config = replace(config, objective=replace(config.objective, calibrate_steps=0))
-    return Distiller(
-        make_network(config, scheme),
-        FrozenTeacher(teacher, seed=config.teacher_seed),
-        scheme.class_names,
-        config.optim,
-        config.objective,
-        max_steps=config.trainer.max_steps,
-        voxel_size_m=config.data.input.voxel_size_m,
-        seed=config.trainer.seed,
-    )
+    return make_distiller(config, scheme, teacher)
 
 
 def _step(module: Segmentation, optimizer: torch.optim.Optimizer, batch: Batch, number: int, precision: str) -> float:
