@@ -163,7 +163,7 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: Capture) -> None:
     np.save(tmp_path / "a.npy", points(5))
     (tmp_path / "there").mkdir()
     for arguments, named in (
-        (("streets", tmp_path / "bag"), "expected street | semantickitti | nuscenes | files"),
+        (("streets", tmp_path / "bag"), "expected street | semantickitti | nuscenes | waymo | files"),
         (("files", tmp_path / "a.npy", tmp_path / "there"), "exists already"),
         (("files", tmp_path / "absent.npy", tmp_path / "bag"), "absent.npy"),
         (("files", tmp_path / "a.npy", "--rate-hz", "0", tmp_path / "bag"), "rate_hz"),

@@ -16,9 +16,9 @@ from srkd.io.bag_types import IDL_HEAD, TypeDefinition, installed_store, rosbags
 
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 LABELS_SUFFIX, PREDICTED_SUFFIX = "/labels", "/predicted"
+"""Beside the clouds of a topic, a bag of ours holds their labels on the topic with one of these appended."""
 SCHEME_SUFFIX = "/label_scheme"
 """Beside its labels a topic has their scheme's name, latched, on the topic with this appended."""
-"""Beside the clouds of a topic, a bag of ours holds their labels on the topic with one of these appended."""
 STORAGE_SUFFIXES = (".mcap", ".db3")
 _ADVICE = {
     "Rosbag2 version": "expected 1 to 9; it was written by a newer ROS 2, update the package rosbags",
@@ -70,6 +70,7 @@ class BagReader:
         topics: in the order of the bag.
         start_ns: time of the first message since the epoch, 0 in an empty bag.
         duration_ns: from the first message to the last.
+        notes: words about the whole bag by key, from its metadata.
 
     Raises:
         BagError: absent, not a rosbag2, unfinished, damaged, of an unknown version or serialization format, or
@@ -89,6 +90,8 @@ class BagReader:
         except Exception as error:  # rosbags lets through whatever a damaged file makes it raise
             raise self._unreadable(error) from None
         self._connections = list(self._reader.connections)
+        notes = getattr(self._reader.storage.metadata, "custom", None)  # of versions 6 and newer
+        self.notes = {str(key): str(value) for key, value in notes.items()} if isinstance(notes, dict) else {}
         self._stores: dict[str, Any] = {}
         try:
             _refuse_other_encodings(self.path, self._connections)

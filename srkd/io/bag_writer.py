@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -80,11 +83,16 @@ class BagWriter:
             if kind is not None:
                 self._writer.abort()
                 return
-            self._writer.close()
+            with self._failing_as_files_do():
+                self._writer.close()
             self._refuse_overwriting()
             (self._work / self.path.name).rename(self.path)
         finally:
             shutil.rmtree(self._work, ignore_errors=True)
+
+    def note(self, key: str, value: str) -> None:
+        """Writes a word about the whole bag into its metadata ("custom data"), e.g. the scheme of its labels."""
+        self._writer.set_custom_data(key, value)
 
     def add_topic(
         self, topic: str, type_name: str, *, qos: TopicQos | None = None, definition: TypeDefinition | None = None
@@ -96,6 +104,7 @@ class BagWriter:
 
         Raises:
             BagError: the type has no definition here.
+            OSError: the disk is full.
         """
         if (topic, type_name) in self._connections:
             return
@@ -103,13 +112,14 @@ class BagWriter:
             definition = define(installed_store(type_name), type_name)
         elif not definition.digest:
             definition = define(store_from_bag(definition), type_name)
-        self._connections[topic, type_name] = self._writer.add_connection(
-            topic,
-            type_name,
-            msgdef=definition.text,
-            rihs01=definition.digest,
-            offered_qos_profiles=[_offered(_DEFAULT_QOS if qos is None else qos)],
-        )
+        with self._failing_as_files_do():
+            self._connections[topic, type_name] = self._writer.add_connection(
+                topic,
+                type_name,
+                msgdef=definition.text,
+                rihs01=definition.digest,
+                offered_qos_profiles=[_offered(_DEFAULT_QOS if qos is None else qos)],
+            )
 
     def write(self, topic: str, type_name: str, time_ns: int, raw: bytes | memoryview) -> None:
         """Appends a message.
@@ -123,7 +133,8 @@ class BagWriter:
             OSError: the disk is full.
         """
         self.add_topic(topic, type_name)
-        self._writer.write(self._connections[topic, type_name], time_ns, raw)
+        with self._failing_as_files_do():
+            self._writer.write(self._connections[topic, type_name], time_ns, raw)
         self.count += 1
 
     def write_message(self, topic: str, type_name: str, time_ns: int, message: Any) -> None:
@@ -133,6 +144,14 @@ class BagWriter:
             BagError: the type has no definition here, or the object lacks an attribute of it.
         """
         self.write(topic, type_name, time_ns, serialize(installed_store(type_name), type_name, message))
+
+    @contextmanager
+    def _failing_as_files_do(self) -> Iterator[None]:
+        """A full disk is an OSError in either storage; sqlite3 has errors of its own."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{self.path}: cannot be written ({error})") from None
 
     def _refuse_overwriting(self) -> None:
         if os.path.lexists(self.path):

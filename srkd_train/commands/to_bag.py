@@ -6,20 +6,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from srkd.errors import ConfigError
 from srkd.io.bags import STORAGES, VERSIONS, BagWriter
-from srkd.progress import Progress
-from srkd_train.bag_sources import Source, files_source, nuscenes_source, semantickitti_source, street_source
+from srkd_train.bag_sources import (
+    Scenes,
+    files_source,
+    nuscenes_sources,
+    semantickitti_sources,
+    street_source,
+    waymo_sources,
+)
+from srkd_train.bag_writing import write_source
 from srkd_train.cli import EXIT_OK, Parser, make_parser
-from srkd_train.cloud_messages import points_message, truth_message, write_sample, write_scheme
-
-TOPIC = "/points"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`srkd to_bag street|semantickitti|nuscenes|files ... OUT`."""
+    """`srkd to_bag street|semantickitti|nuscenes|waymo|files ... OUT`."""
     if argv is None:  # as an executable of its own, with the errors and exit codes of `srkd`
         from srkd_train.__main__ import main as srkd
 
@@ -32,41 +37,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     describe, prepare = SOURCES[argv[0]]
     parser = make_parser(f"to_bag {argv[0]}", str(prepare.__doc__))
     describe(parser)
-    parser.add_argument("out", metavar="OUT", help="folder of the bag; it must not exist")
+    parser.add_argument("out", metavar="OUT", help="folder of the bag, or of a bag a scene where several are named")
     parser.add_argument("--storage", default="mcap", choices=STORAGES)
     parser.add_argument("--metadata-version", type=int, default=9, choices=VERSIONS, help="8 for readers before Jazzy")
-    parser.add_argument("--frame-id", default="lidar", help="coordinate frame in the headers")
+    parser.add_argument("--frame-id", default=None, help="coordinate frame of the clouds, instead of the usual one")
     args = parser.parse_args(list(argv[1:]))
-    bag = BagWriter(args.out, storage=args.storage, version=args.metadata_version)
-    write_bag(bag, prepare(args), args.frame_id)
+    scenes = prepare(args)
+    paths = [Path(args.out)] if len(scenes) == 1 else [Path(args.out, name) for name in scenes]
+    bags = [BagWriter(path, storage=args.storage, version=args.metadata_version) for path in paths]
+    for bag, make in zip(bags, scenes.values(), strict=True):
+        sys.stdout.write(write_source(bag, make(), args.frame_id) + "\n")
+        sys.stdout.flush()
     return EXIT_OK
 
 
-def write_bag(bag: BagWriter, source: Source, frame_id: str) -> None:
-    """Writes clouds on `TOPIC`, their truth on `TOPIC`/labels and the name of its scheme on `TOPIC`/label_scheme.
-
-    Raises:
-        SrkdError: a frame cannot be read, or the bag cannot be written; then there is no bag.
-    """
-    progress = Progress(source.count, "frames")
-    points = 0
-    with bag as writer:
-        for index, frame in enumerate(source.frames):
-            if index == 0 and source.scheme is not None:
-                write_scheme(writer, TOPIC, source.scheme, frame.stamp_ns)
-            message = points_message(frame.cloud, frame.stamp_ns, frame_id, time_s=frame.time_s)
-            truth = None if frame.label is None else truth_message(frame.cloud, frame.label, frame.stamp_ns, frame_id)
-            write_sample(writer, TOPIC, message, truth, frame.stamp_ns)
-            points += len(frame.cloud)
-            progress.step(f"{len(frame.cloud)} points")
-    progress.close()
-    truth_note = "" if source.scheme is None else f", ground truth of {source.scheme} on {TOPIC}/labels"
-    sys.stdout.write(f"{source.count} clouds, {points} points on {TOPIC}{truth_note}: {bag.path}\n")
-
-
-def _street(args: Any) -> Source:
-    """A drive through a synthetic street, 10 clouds a second, with ground truth, as a bag."""
-    return street_source(args.seed, args.sensor, round(args.seconds * 10) if args.frames is None else args.frames)
+def _street(args: Any) -> Scenes:
+    """A drive through a synthetic street, 10 clouds a second, with ground truth and poses, as a bag."""
+    frames = round(args.seconds * 10) if args.frames is None else args.frames
+    return {"street": lambda: street_source(args.seed, args.sensor, frames)}
 
 
 def _street_arguments(parser: Parser) -> None:
@@ -76,30 +64,44 @@ def _street_arguments(parser: Parser) -> None:
     parser.add_argument("--frames", type=int, default=None, help="clouds, instead of seconds")
 
 
-def _semantickitti(args: Any) -> Source:
-    """A sequence of SemanticKITTI as a bag, with ground truth where it has labels."""
-    return semantickitti_source(args.root, args.sequence, args.frames)
+def _semantickitti(args: Any) -> Scenes:
+    """Sequences of SemanticKITTI as bags, with ground truth and poses where they have them."""
+    return semantickitti_sources(args.root, _names(args.scene), args.frames)
 
 
 def _semantickitti_arguments(parser: Parser) -> None:
     parser.add_argument("root", metavar="ROOT", help="the folder that holds sequences/")
-    parser.add_argument("--sequence", default="08", type=str, help="number of the sequence")
+    parser.add_argument("--scene", "--sequence", default="08", type=str, help="number of the sequence; " + _SEVERAL)
     parser.add_argument("--frames", type=int, default=None, help="the first so many")
 
 
-def _nuscenes(args: Any) -> Source:
-    """The LiDAR key frames of nuScenes as a bag, with ground truth where they have lidarseg files."""
-    return nuscenes_source(args.root, args.frames)
+def _nuscenes(args: Any) -> Scenes:
+    """Scenes of nuScenes as bags, 20 clouds a second, with poses and the ground truth of lidarseg on key frames."""
+    return nuscenes_sources(args.root, _names(args.scene), args.frames, key_frames=args.key_frames)
 
 
 def _nuscenes_arguments(parser: Parser) -> None:
-    parser.add_argument("root", metavar="ROOT", help="the folder that holds samples/")
+    parser.add_argument("root", metavar="ROOT", help="the folder that holds samples/, sweeps/ and v1.0-*/")
+    parser.add_argument("--scene", default="", type=str, help="name such as scene-0061; " + _SEVERAL)
+    parser.add_argument("--key-frames", action="store_true", help="leave out the sweeps between key frames")
     parser.add_argument("--frames", type=int, default=None, help="the first so many")
 
 
-def _files(args: Any) -> Source:
+def _waymo(args: Any) -> Scenes:
+    """Segments of Waymo (v1.4.x TFRecord or v2 Parquet) as bags: the TOP LiDAR with ground truth and poses."""
+    return waymo_sources(args.root, _names(args.scene), args.frames, returns=args.returns)
+
+
+def _waymo_arguments(parser: Parser) -> None:
+    parser.add_argument("root", metavar="ROOT", help="the folder that holds training/ ..., or one of these")
+    parser.add_argument("--scene", default="", type=str, help="name of the segment; " + _SEVERAL)
+    parser.add_argument("--returns", type=int, default=2, choices=(1, 2), help="1 for the first returns only, 2 both")
+    parser.add_argument("--frames", type=int, default=None, help="the first so many")
+
+
+def _files(args: Any) -> Scenes:
     """Cloud files, or folders of them (.bin .npy .pcd .ply), as a bag."""
-    return files_source(args.files, args.rate_hz)
+    return {"files": lambda: files_source(args.files, args.rate_hz)}
 
 
 def _files_arguments(parser: Parser) -> None:
@@ -107,19 +109,27 @@ def _files_arguments(parser: Parser) -> None:
     parser.add_argument("--rate-hz", type=float, default=10.0, help="clouds a second")
 
 
-SOURCES: dict[str, tuple[Callable[[Parser], None], Callable[[Any], Source]]] = {
+_SEVERAL = "several joined by commas, or all: a bag each, below OUT"
+SOURCES: dict[str, tuple[Callable[[Parser], None], Callable[[Any], Scenes]]] = {
     "street": (_street_arguments, _street),
     "semantickitti": (_semantickitti_arguments, _semantickitti),
     "nuscenes": (_nuscenes_arguments, _nuscenes),
+    "waymo": (_waymo_arguments, _waymo),
     "files": (_files_arguments, _files),
 }
+
+
+def _names(given: str) -> list[str]:
+    return [name for name in given.split(",") if name]
 
 
 def _help() -> str:
     lines = [f"  {name:<14} {prepare.__doc__}" for name, (_, prepare) in SOURCES.items()]
     return (
         "usage: srkd to_bag SOURCE ... OUT\n\nWrites clouds into a rosbag2, on /points, with their ground truth on"
-        " /points/labels.\n\n" + "\n".join(lines) + "\n\n`srkd to_bag SOURCE --help` lists a source's arguments.\n"
+        " /points/labels\nand their poses on /odom and /tf.\n\n"
+        + "\n".join(lines)
+        + "\n\n`srkd to_bag SOURCE --help` lists a source's arguments.\n"
     )
 
 

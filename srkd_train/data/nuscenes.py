@@ -64,18 +64,7 @@ class NuScenes(Dataset[Sample]):
         Raises:
             CloudError: its points or labels are missing or damaged.
         """
-        frame = self._frames[index]
-        path = self.path(index)
-        cloud = read_bin(path)
-        label = np.full(len(cloud), IGNORE, np.uint8)
-        if frame.labels is not None:
-            file = self.root / frame.labels
-            raw = read_raw_labels(file, self.scheme, len(cloud))
-            try:
-                label = self.scheme.from_raw(raw if self._raw_ids is None else self._raw_ids[raw])
-            except CloudError as error:
-                raise CloudError(f"{file}: {error}") from None
-        return Sample(cloud, label, path.name.removesuffix(".pcd.bin"), frame.pose)
+        return read_sweep(self.root, self._frames[index], self._raw_ids)
 
     def path(self, index: int) -> Path:
         """The `.pcd.bin` file of key frame `index`."""
@@ -119,6 +108,30 @@ class NuScenes(Dataset[Sample]):
             elif size is not None and labels != size // _POINT_BYTES:
                 found.append(f"{self.root / frame.labels}: {labels} labels, expected {size // _POINT_BYTES}")
         return found
+
+
+def read_sweep(root: Path, sweep: Sweep, raw_ids: npt.NDArray[np.uint8] | None) -> Sample:
+    """The points of a sweep with its classes, all 255 where it has no label file.
+
+    Args:
+        root: the folder that its file names begin from.
+        sweep: which.
+        raw_ids: what the numbers in the label files mean, see `read_raw_ids`.
+
+    Raises:
+        CloudError: its points or labels are missing or damaged.
+    """
+    path = root / sweep.filename
+    cloud = read_bin(path)
+    label = np.full(len(cloud), IGNORE, np.uint8)
+    if sweep.labels is not None:
+        file, scheme = root / sweep.labels, NuScenes.scheme
+        raw = read_raw_labels(file, scheme, len(cloud))
+        try:
+            label = scheme.from_raw(raw if raw_ids is None else raw_ids[raw])
+        except CloudError as error:
+            raise CloudError(f"{file}: {error}") from None
+    return Sample(cloud, label, path.name.removesuffix(".pcd.bin"), sweep.pose)
 
 
 def _split_frames(root: Path, split: str) -> tuple[list[Sweep], npt.NDArray[np.uint8] | None]:

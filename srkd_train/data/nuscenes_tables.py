@@ -9,11 +9,9 @@ found in the mapped file and decoded; their rows are flat objects.
 
 from __future__ import annotations
 
-import json
-import mmap
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from srkd.errors import CloudError
+from srkd_train.data.json_tables import Row, map_table, read_table, row_around
 
 CATEGORIES = (
     "noise", "animal", "human.pedestrian.adult", "human.pedestrian.child", "human.pedestrian.construction_worker",
@@ -40,8 +39,6 @@ _SWEEP_KEYS = (
 )  # fmt: skip
 _TOKEN = re.compile(rb'"token"\s*:\s*"([^"]*)"')
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
@@ -59,8 +56,25 @@ class Sweep:
     """Whether it is one of the two a second that are annotated."""
     pose: npt.NDArray[np.float64] | None = None
     """(4, 4), sensor frame to the global frame of its map."""
+    mount: npt.NDArray[np.float64] | None = None
+    """(4, 4), sensor frame to that of the vehicle."""
     labels: str | None = None
     """Its lidarseg file, relative to the root."""
+
+
+def scene_folders(root: str | os.PathLike[str]) -> dict[str, Path]:
+    """The scenes of all releases under a root by name, each with the folder of its tables.
+
+    A scene of v1.0-mini is one of v1.0-trainval too: the smaller tables are taken where both are there.
+
+    Raises:
+        CloudError: a table of scenes is damaged.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(Path(root).glob("v1.0-*/scene.json")):
+        for row in read_table(path, "token", "name"):
+            found.setdefault(row["name"], path.parent)
+    return found
 
 
 def sweeps(root: str | os.PathLike[str], scene: str) -> list[Sweep]:
@@ -73,22 +87,23 @@ def sweeps(root: str | os.PathLike[str], scene: str) -> list[Sweep]:
     Raises:
         CloudError: no table has the scene, or a table is missing or damaged.
     """
-    root = Path(root)
-    versions = sorted(path.parent for path in root.glob("v1.0-*/scene.json"))
-    for version in versions:
-        if any(row["name"] == scene for row in read_table(version / "scene.json", "token", "name")):
-            return read_sweeps(version, scene=scene)
-    looked = ", ".join(path.name for path in versions) or "no v1.0-*/scene.json"
-    raise CloudError(f"{root}: no scene {scene!r} in its tables ({looked}); give a name such as scene-0061")
+    folder = scene_folders(root).get(scene)
+    if folder is None:
+        looked = ", ".join(sorted(path.parent.name for path in Path(root).glob("v1.0-*/scene.json")))
+        raise CloudError(
+            f"{root}: no scene {scene!r} in its tables ({looked or 'no v1.0-*/scene.json'}); give a name such as"
+            " scene-0061"
+        )
+    return read_sweeps(folder, scenes=(scene,))
 
 
-def read_sweeps(version: Path, *, scene: str | None = None, key_frames: bool = False) -> list[Sweep]:
+def read_sweeps(version: Path, *, scenes: Collection[str] | None = None, key_frames: bool = False) -> list[Sweep]:
     """LiDAR sweeps of a release in order of scene name and time.
 
     Args:
         version: the folder of the tables, e.g. `v1.0-trainval`. Without `lidarseg.json` no sweep has labels; all other
             tables are needed.
-        scene: name of the one scene to take.
+        scenes: names of those to take; all by default.
         key_frames: leave out the sweeps between key frames.
 
     Raises:
@@ -101,21 +116,25 @@ def read_sweeps(version: Path, *, scene: str | None = None, key_frames: bool = F
     rows = [row for row in read_lidar_rows(version, *_SWEEP_KEYS) if row["is_key_frame"] or not key_frames]
     if lost := next((row for row in rows if scene_of.get(row["sample_token"]) is None), None):
         raise CloudError(f"{version / 'sample_data.json'}: row {lost['token']} is of a sample or scene in no table")
-    if scene is not None:
-        rows = [row for row in rows if scene_of[row["sample_token"]] == scene]
+    if scenes is not None:
+        wanted = frozenset(scenes)
+        rows = [row for row in rows if scene_of[row["sample_token"]] in wanted]
     poses = read_poses(version, rows)
-    found = [
-        Sweep(
-            token=row["token"],
-            filename=row["filename"],
-            scene=scene_of[row["sample_token"]],
-            stamp_us=int(row["timestamp"]),
-            is_key_frame=bool(row["is_key_frame"]),
-            pose=poses[row["token"]],
-            labels=labels.get(row["token"]) if row["is_key_frame"] else None,
+    found = []
+    for row in rows:
+        in_map, mount = poses[row["token"]]
+        found.append(
+            Sweep(
+                token=row["token"],
+                filename=row["filename"],
+                scene=scene_of[row["sample_token"]],
+                stamp_us=int(row["timestamp"]),
+                is_key_frame=bool(row["is_key_frame"]),
+                pose=in_map,
+                mount=mount,
+                labels=labels.get(row["token"]) if row["is_key_frame"] else None,
+            )
         )
-        for row in rows
-    ]
     return sorted(found, key=lambda sweep: (sweep.scene, sweep.stamp_us))
 
 
@@ -130,37 +149,41 @@ def read_labels_table(version: Path) -> dict[str, str]:
 def read_lidar_rows(version: Path, *keys: str) -> list[Row]:
     """The rows of `sample_data` that are of the LiDAR, each with at least the keys asked for."""
     path = version / "sample_data.json"
-    text = _map_table(path)
+    text = map_table(path)
     rows = []
     at = text.find(_LIDAR)
     while at >= 0:
-        row, end = _row_around(path, text, at, keys)
+        row, end = row_around(path, text, at, keys)
         rows.append(row)
         at = text.find(_LIDAR, end)
     return rows
 
 
-def read_poses(version: Path, rows: list[Row]) -> dict[str, npt.NDArray[np.float64]]:
-    """Pose of the LiDAR, (4, 4) from its frame to the global one, by token of rows of `sample_data`.
+def read_poses(version: Path, rows: list[Row]) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Pose of the LiDAR, (4, 4) from its frame to the global one and to the vehicle's, by token of `sample_data` rows.
 
     The ego pose is the vehicle's at the time of the row, the calibration the sensor's place on the vehicle.
     """
     place = ("token", "translation", "rotation")
     sensors = {row["token"]: row for row in read_table(version / "calibrated_sensor.json", *place)}
     path = version / "ego_pose.json"
-    text = _map_table(path)
+    text = map_table(path)
     wanted = {row["ego_pose_token"].encode() for row in rows}
     egos = {}
     for match in _TOKEN.finditer(text):
         if match[1] in wanted:
-            ego, _ = _row_around(path, text, match.start(), place)
+            ego, _ = row_around(path, text, match.start(), place)
             egos[ego["token"]] = _matrix(path, ego)
     try:
         in_vehicle = {
             token: _matrix(version / "calibrated_sensor.json", sensors[token])
             for token in {row["calibrated_sensor_token"] for row in rows}
         }
-        return {row["token"]: egos[row["ego_pose_token"]] @ in_vehicle[row["calibrated_sensor_token"]] for row in rows}
+        found = {}
+        for row in rows:
+            mount = in_vehicle[row["calibrated_sensor_token"]]
+            found[row["token"]] = (egos[row["ego_pose_token"]] @ mount, mount)
+        return found
     except KeyError as error:
         raise CloudError(f"{version}: no row {error} in ego_pose.json or calibrated_sensor.json") from None
 
@@ -184,46 +207,6 @@ def read_raw_ids(version: Path) -> npt.NDArray[np.uint8] | None:
         table[row["index"]] = CATEGORIES.index(row["name"])
     same = np.arange(len(CATEGORIES), dtype=np.uint8)
     return None if not indexed or np.array_equal(table[: len(same)], same) else table
-
-
-def read_table(path: Path, *keys: str) -> list[Row]:
-    """A whole table, every row with at least the keys asked for."""
-    try:
-        rows = json.loads(path.read_bytes())
-    except OSError as error:
-        raise CloudError(f"{path}: cannot be read ({error.strerror}); copy the tables of nuScenes again") from None
-    except ValueError as error:
-        raise CloudError(f"{path}: no JSON ({str(error)[:80]}); it is cut off or damaged") from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and set(keys) <= row.keys() for row in rows):
-        raise CloudError(f"{path}: expected a list of rows with {' '.join(keys)}")
-    return rows
-
-
-def _map_table(path: Path) -> mmap.mmap:
-    try:
-        with path.open("rb") as stream:
-            text = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise CloudError(f"{path}: cannot be read ({error.strerror}); copy the tables of nuScenes again") from None
-    except ValueError:
-        raise CloudError(f"{path}: 0 bytes, expected a list of rows; copy it again") from None
-    if not (text[:64].lstrip().startswith(b"[") and text[-64:].rstrip().endswith(b"]")):
-        raise CloudError(f"{path}: expected a list of rows from [ to ]; it is cut off or of another type")
-    return text
-
-
-def _row_around(path: Path, text: mmap.mmap, at: int, keys: tuple[str, ...]) -> tuple[Row, int]:
-    """The flat JSON object around a place, and where it ends."""
-    start, end = text.rfind(b"{", 0, at), text.find(b"}", at) + 1
-    try:
-        if start < 0 or end == 0:
-            raise ValueError("no braces around it")
-        row = json.loads(text[start:end])
-    except ValueError as error:
-        raise CloudError(f"{path}: no JSON row at byte {at} ({str(error)[:80]}); it is damaged") from None
-    if not set(keys) <= row.keys():
-        raise CloudError(f"{path}: expected a list of rows with {' '.join(keys)}")
-    return row, end
 
 
 def _matrix(path: Path, row: Mapping[str, Any]) -> npt.NDArray[np.float64]:

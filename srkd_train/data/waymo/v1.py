@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ _NAME, _CALIBRATIONS = 1, 3  # Context
 _INCLINATIONS, _LOWEST, _HIGHEST, _EXTRINSIC = 2, 3, 4, 5  # LaserCalibration, and LaserName in 1
 _FIRST, _SECOND = 2, 3  # Laser, and LaserName in 1
 _RANGES, _PIXEL_POSE, _LABELS = 2, 4, 6  # RangeImage
+_PUBLISHED = re.compile(r"segment-(\d[\d_]*)_with_camera_labels$")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,22 @@ class V1Frame:
     segment: str
     stamp_us: int
     has_labels: bool
+
+
+def segment_name(path: Path) -> str:
+    """Name of the segment that a file holds: from its own name as published, or from its first frame.
+
+    Raises:
+        CloudError: the file is missing, cut off or damaged.
+    """
+    if match := _PUBLISHED.search(path.stem):
+        return match[1]
+    data = map_file(path)
+    record = find_records(path, data)[0]
+    try:
+        return Message(data[record.start : record.start + record.length]).message(_CONTEXT).text(_NAME)
+    except CloudError as error:
+        raise CloudError(f"{path}: the frame at byte {record.start}: {error}") from None
 
 
 def find_frames(path: Path) -> list[V1Frame]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -58,9 +58,10 @@ def find_frames(folder: Path, segment: str, *, labelled: bool) -> list[V2Frame]:
         CloudError: the file is missing or damaged.
         ConfigError: pyarrow is not installed.
     """
-    component = LABELS if labelled else "lidar"
-    stamps = sorted(_places(str(folder / component / f"{segment}.parquet")))
-    return [V2Frame(str(folder), segment, stamp, labelled) for stamp in stamps]
+    path = folder / LABELS / f"{segment}.parquet"
+    with_labels = _places(str(path)) if labelled or path.exists() else {}
+    stamps = with_labels if labelled else _places(str(folder / "lidar" / path.name))
+    return [V2Frame(str(folder), segment, stamp, stamp in with_labels) for stamp in sorted(stamps)]
 
 
 def read_frame(frame: V2Frame, returns: int) -> TopFrame:
@@ -70,14 +71,31 @@ def read_frame(frame: V2Frame, returns: int) -> TopFrame:
         CloudError: a component is missing, damaged, or lacks the frame.
         ConfigError: pyarrow is not installed.
     """
+    with ExitStack() as stack:
+        return _read_frame(frame, returns, _Images(stack))
+
+
+def read_frames(frames: Iterable[V2Frame], returns: int) -> Iterator[TopFrame]:
+    """The TOP LiDAR of frames of one segment, one by one; those in the order of its files cost one pass over them.
+
+    Raises:
+        CloudError, ConfigError: as `read_frame`.
+    """
+    with ExitStack() as stack:
+        images = _Images(stack)
+        for frame in frames:
+            yield _read_frame(frame, returns, images)
+
+
+def _read_frame(frame: V2Frame, returns: int, reader: _Images) -> TopFrame:
     wanted = [str(number) for number in range(1, returns + 1)]
-    images = _read_images(frame, "lidar", [_RANGE_IMAGE + number for number in wanted], np.float32)
+    images = reader.read(frame, "lidar", [_RANGE_IMAGE + number for number in wanted], np.float32)
     if frame.has_labels:
-        labels = _read_images(frame, LABELS, [_LABEL_IMAGE + number for number in wanted], np.int32)
+        labels = reader.read(frame, LABELS, [_LABEL_IMAGE + number for number in wanted], np.int32)
     else:
         labels = [None] * len(images)
     both = [(image, label) for image, label in zip(images, labels, strict=True) if image is not None]
-    (pixel_pose,) = _read_images(frame, "lidar_pose", [_PIXEL_POSE], np.float32)
+    (pixel_pose,) = reader.read(frame, "lidar_pose", [_PIXEL_POSE], np.float32)
     if not both or images[0] is None:
         raise CloudError(f"{frame.path('lidar')}: no first return of the TOP LiDAR at {frame.stamp_us}; it is damaged")
     calibration = _small_row(frame, "lidar_calibration", _LASER, TOP)
@@ -103,15 +121,22 @@ def read_frame(frame: V2Frame, returns: int) -> TopFrame:
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
     """A pyarrow ParquetFile; what goes wrong with it is one line."""
-    try:
-        import pyarrow
+    with _one_line(path):
         import pyarrow.parquet
-    except ImportError:
-        raise ConfigError("Waymo 2.0.x needs pyarrow, which is not installed: pip install 'srkd_ros[waymo]'") from None
-    try:
+
         # No read-ahead: of a column of hundreds of megabytes a few rows are wanted.
         with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
             yield file
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    try:
+        import pyarrow
+    except ImportError:
+        raise ConfigError("Waymo 2.0.x needs pyarrow, which is not installed: pip install 'srkd_ros[waymo]'") from None
+    try:
+        yield
     except FileNotFoundError:
         raise CloudError(f"{path}: missing; every component needs its file of every segment") from None
     except (OSError, pyarrow.ArrowException) as error:
@@ -131,20 +156,43 @@ def _places(path: str) -> dict[int, tuple[int, int]]:
     return places
 
 
-def _read_images(frame: V2Frame, component: str, columns: Sequence[str], dtype: Any) -> list[Any]:
-    """The range images of one row, (H, W, channels) each, None where a return is not there."""
-    path = frame.path(component)
-    place = _places(str(path)).get(frame.stamp_us)
-    if place is None:
-        raise CloudError(f"{path}: no row of the TOP LiDAR at {frame.stamp_us}; it does not belong to the others")
-    group, row = place
-    names = [f"{column}.{part}" for column in columns for part in ("values", "shape")]
-    with _open(path) as file:
-        _require(str(path), file.schema_arrow.names, names)
-        batches = file.iter_batches(batch_size=1, row_groups=[group], columns=names, use_threads=False)
-        batch = next(islice(batches, row, None))
-        parts = {name: batch.column(name)[0].values for name in names}
+class _Images:
+    """The range images of rows. Files stay open, each at the row it was last read to: going on costs what is new.
+
+    Args:
+        stack: closes the files.
+    """
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._files: dict[tuple[Path, tuple[str, ...]], Any] = {}
+        self._next: dict[tuple[Path, tuple[str, ...]], tuple[int, int, Any]] = {}
+
+    def read(self, frame: V2Frame, component: str, columns: Sequence[str], dtype: Any) -> list[Any]:
+        """The images of one row, (H, W, channels) each, None where a return is not there."""
+        path = frame.path(component)
+        place = _places(str(path)).get(frame.stamp_us)
+        if place is None:
+            raise CloudError(f"{path}: no row of the TOP LiDAR at {frame.stamp_us}; it does not belong to the others")
+        names = tuple(f"{column}.{part}" for column in columns for part in ("values", "shape"))
+        with _one_line(path):
+            batch = self._row(path, names, *place)
+            parts = {name: batch.column(name)[0].values for name in names}
         return [_shaped(path, parts[f"{each}.values"], parts[f"{each}.shape"], dtype) for each in columns]
+
+    def _row(self, path: Path, names: tuple[str, ...], group: int, row: int) -> Any:
+        key = path, names
+        if key not in self._files:
+            self._files[key] = file = self._stack.enter_context(_open(path))
+            _require(str(path), file.schema_arrow.names, names)
+        at_group, at_row, batches = self._next.get(key, (-1, 0, None))
+        if at_group != group or at_row > row:
+            batches = self._files[key].iter_batches(
+                batch_size=1, row_groups=[group], columns=list(names), use_threads=False
+            )
+            at_row = 0
+        self._next[key] = group, row + 1, batches
+        return next(islice(batches, row - at_row, None))
 
 
 def _shaped(path: Path, values: Any, shape: Any, dtype: Any) -> Any:
