@@ -22,6 +22,7 @@ VERBS = {
     "pretrain": "train a network on labelled clouds",
     "distill": "train a student beside a frozen teacher (SRKD)",
     "evaluate": "mIoU of a checkpoint on a data set",
+    "report": "bags and training runs as one HTML page",
     "experiment": "a study of distillation: its runs, once and for all, and one table",
     "benchmark": "time a network stage by stage, and hold it against this machine's own limits",
     "bench-live": "time the ROS 2 node, from a cloud's publication to its labels",

@@ -22,11 +22,11 @@ from srkd_train.raster import Image, ring_step
 
 UNLABELLED = (36, 40, 50)
 """Colour of points without a class."""
-_BACKGROUND = (11, 13, 18)
-_TEXT = "#e8ebf2"
-_MUTED = "#8b94a7"
+BACKGROUND = (11, 13, 18)
+TEXT = "#e8ebf2"
+MUTED = "#8b94a7"
 _MIN_LUMA = 72
-_DPI = 100
+DPI = 100
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def compose(
     size = panels[0].image.shape[0]
     margin, head, font = round(0.035 * size), round(0.085 * size * text_scale), size / 52 * text_scale
     width = len(panels) * (size + margin) + margin
-    figure = Figure(figsize=(width / _DPI, 1), dpi=_DPI, facecolor=np.array(_BACKGROUND) / 255)
+    figure = Figure(figsize=(width / DPI, 1), dpi=DPI, facecolor=np.array(BACKGROUND) / 255)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     bottom = _draw_legend(axes, entries, scheme, font, left=margin, right=width - margin, top=head + size + margin)
     height = round(bottom + 0.6 * margin)
-    figure.set_size_inches(width / _DPI, height / _DPI)
+    figure.set_size_inches(width / DPI, height / DPI)
     axes.set_axis_off()
     for index, panel in enumerate(panels):
         _draw_panel(axes, panel, font, left=margin + index * (size + margin), top=head, half_extent_m=half_extent_m)
@@ -97,16 +97,16 @@ def _draw_panel(axes: Any, panel: Panel, font: float, *, left: float, top: float
     middle = np.array((left + size / 2, top + size / 2))
     axes.imshow(panel.image, extent=(left, left + size, top + size, top), interpolation="none")
     baseline = top - 1.35 * font
-    axes.text(left, baseline, panel.title, color=_TEXT, fontsize=_points(1.5 * font), fontweight="bold")
-    axes.text(left + size, baseline, panel.note, color=_MUTED, fontsize=_points(1.15 * font), ha="right")
+    axes.text(left, baseline, panel.title, color=TEXT, fontsize=_points(1.5 * font), fontweight="bold")
+    axes.text(left + size, baseline, panel.note, color=MUTED, fontsize=_points(1.15 * font), ha="right")
     arrow = 0.9 * font * np.array(((0, -1), (0.62, 0.7), (0, 0.35), (-0.62, 0.7)))
     axes.add_patch(Polygon(middle + arrow, facecolor="white", edgecolor="black", linewidth=0.8, zorder=3))
     step = ring_step(half_extent_m)
-    box = {"boxstyle": "round,pad=0.25", "facecolor": np.array(_BACKGROUND) / 255, "edgecolor": "none", "alpha": 0.72}
+    box = {"boxstyle": "round,pad=0.25", "facecolor": np.array(BACKGROUND) / 255, "edgecolor": "none", "alpha": 0.72}
     for number in range(1, int(0.98 * half_extent_m / step) + 1):
         across = number * step * size / (2 * half_extent_m)
         text = f"{number * step:g} m"
-        style = {"color": _MUTED, "fontsize": _points(0.78 * font), "ha": "center", "va": "center", "bbox": box}
+        style = {"color": MUTED, "fontsize": _points(0.78 * font), "ha": "center", "va": "center", "bbox": box}
         axes.text(middle[0] + across, middle[1], text, **style)
 
 
@@ -129,8 +129,8 @@ def _draw_legend(
     renderer = axes.figure.canvas.get_renderer()
     cells = []
     for class_id, value in entries:
-        name = axes.text(0, 0, scheme.class_names[class_id].replace("_", " "), color=_TEXT, **style)
-        number = axes.text(0, 0, value, color=_MUTED, **style)
+        name = axes.text(0, 0, scheme.class_names[class_id].replace("_", " "), color=TEXT, **style)
+        number = axes.text(0, 0, value, color=MUTED, **style)
         cells.append((class_id, name, number, name.get_window_extent(renderer).width))
     widest = max(name_width + number.get_window_extent(renderer).width for _, _, number, name_width in cells)
     columns = max(1, int((right - left) // (widest + 4.6 * font)))
@@ -149,4 +149,4 @@ def _draw_legend(
 
 
 def _points(pixels: float) -> float:
-    return pixels * 72 / _DPI
+    return pixels * 72 / DPI

@@ -14,9 +14,9 @@ from srkd.io.bags import BagReader, stamp_ns
 from srkd.io.pointcloud2 import decode, read_fields
 from srkd.labels import LabelScheme
 from srkd_train.live.compare import LabelColumns
-from srkd_train.live.page import Picture
 from srkd_train.live.session import POINTS, TRUTH
 from srkd_train.picture import comparison
+from srkd_train.report.page import Picture
 
 _SIZE_PX, _HALF_EXTENT_M, _TEXT_SCALE = 640, 35.0, 1.5
 

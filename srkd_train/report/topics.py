@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: 2026 The srkd_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which topics of a bag hold what: clouds, labels of a network, ground truth, reports. Found by type and by fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from srkd.errors import BagError
+from srkd.io.bags import CLOUD_TYPE, LABELS_SUFFIX, PREDICTED_SUFFIX, BagReader
+
+REPORT_TYPE, COMPARISON_TYPE = "srkd_ros/msg/SegmentationReport", "srkd_ros/msg/ComparisonReport"
+_VIEWS = ("/colored", "/filtered")
+"""What the node publishes beside its labels; these are no clouds that came in."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Names of topics that hold something."""
+
+    clouds: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    """Of a network: clouds with class_id and probability."""
+    truth: tuple[str, ...] = ()
+    """Clouds with class_id alone."""
+    reports: tuple[str, ...] = ()
+    comparisons: tuple[str, ...] = ()
+    truth_of: dict[str, str] = field(default_factory=dict)
+    """Topic of the truth by topic of labels."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Of all kinds."""
+        return (*self.clouds, *self.labels, *self.truth, *self.reports, *self.comparisons)
+
+
+def find_topics(reader: BagReader) -> Topics:
+    """What a bag holds.
+
+    Raises:
+        BagError: nothing that could be shown, or its first messages cannot be read.
+    """
+    found: dict[str, list[str]] = {"clouds": [], "labels": [], "truth": [], "reports": [], "comparisons": []}
+    for topic in reader.topics:
+        if not topic.count:
+            continue
+        if topic.type == CLOUD_TYPE:
+            kind = _kind(reader, topic.name)
+        else:
+            kind = {REPORT_TYPE: "reports", COMPARISON_TYPE: "comparisons"}.get(topic.type, "")
+        if kind:
+            found[kind].append(topic.name)
+    drawn = {name.rpartition("/")[0] + view for name in found["labels"] for view in _VIEWS}
+    found["clouds"] = [name for name in found["clouds"] if name not in drawn]
+    if not any(found.values()):
+        held = " ".join(sorted({topic.type for topic in reader.topics if topic.count})) or "nothing"
+        raise BagError(f"{reader.path}: no cloud, labels or reports to show; it holds {held}")
+    truth_of = {labels: truth for labels in found["labels"] if (truth := _truth_of(labels, found["truth"]))}
+    return Topics(**{kind: tuple(names) for kind, names in found.items()}, truth_of=truth_of)
+
+
+def nearest(topic: str, others: Iterable[str]) -> str | None:
+    """The topic that shares the longest beginning, by its parts; the first of several; None where there is none."""
+
+    def shared(other: str) -> int:
+        pairs = list(zip(topic.split("/"), other.split("/"), strict=False))
+        return next((index for index, (one, two) in enumerate(pairs) if one != two), len(pairs))
+
+    return max(others, key=shared, default=None)
+
+
+def _kind(reader: BagReader, topic: str) -> str:
+    fields = {each.name for each in reader.deserialize(next(iter(reader.messages([topic])))).fields}
+    if "class_id" in fields:
+        return "labels" if "probability" in fields else "truth"
+    return "" if {"student_id", "teacher_id"} <= fields else "clouds"
+
+
+def _truth_of(labels: str, truths: list[str]) -> str | None:
+    """By name, or the only one there is."""
+    named = labels.removesuffix(PREDICTED_SUFFIX) + LABELS_SUFFIX
+    return named if named in truths else truths[0] if len(truths) == 1 else None
