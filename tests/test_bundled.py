@@ -17,7 +17,11 @@ from srkd.voxel import voxelize
 from srkd_train.cli import WEIGHTS, checkpoint_path
 from srkd_train.evaluation import evaluate
 
-LIMITS = {"student-nano": (1_600_000, 4_000_000), "teacher-nano": (6_000_000, 12_000_000)}
+LIMITS = {
+    "student-nano": (1_600_000, 4_000_000),
+    "student-nano-start": (1_600_000, 4_000_000),
+    "teacher-nano": (6_000_000, 12_000_000),
+}
 """Most parameters, most bytes."""
 
 
@@ -28,7 +32,7 @@ def test_size_and_header(name: str) -> None:
     parameters, size = LIMITS[name]
     assert sum(parameter.numel() for parameter in network.parameters()) <= parameters
     assert path.stat().st_size <= size
-    assert header.architecture == name and header.scheme.name == "street"
+    assert header.architecture == name.removesuffix("-start") and header.scheme.name == "street"
     assert {"command", "seed", "steps", "minutes", "data"} <= set(header.training)
     score = header.metrics["street_held_out"]
     assert score["protocol"] == "single" and len(score["iou"]) == 12
@@ -38,7 +42,9 @@ def test_size_and_header(name: str) -> None:
 
 
 def test_the_student_scores_what_is_asked_of_it() -> None:
-    assert read_header(checkpoint_path("student-nano")).metrics["street_held_out"]["miou"] >= 0.65
+    student, start = (read_header(checkpoint_path(name)) for name in ("student-nano", "student-nano-start"))
+    assert student.metrics["street_held_out"]["miou"] >= 0.65
+    assert student.input == start.input and student.scheme == start.scheme
 
 
 def test_a_few_held_out_scans_score_like_the_header() -> None:

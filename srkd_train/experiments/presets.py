@@ -25,12 +25,13 @@ class Preset:
 
 PRESETS: Mapping[str, Preset] = {
     "study": Preset(
-        about="street from 16 beams (6 thousand voxels a cloud), nano networks; a run takes minutes on one core",
+        about="the bundled nano networks go on, on streets from 16 beams (6 thousand voxels a cloud); minutes a run",
         every={
             "data.sensors": ["beams16"],
             "data.seeds": [0, 400],
             "model.name": "student-nano",
-            "trainer.max_steps": 320,
+            "model.init": "student-nano-start",
+            "trainer.max_steps": 200,
             "trainer.batch_size": 4,
             "trainer.val_every": 0,
             "trainer.num_workers": 0,
@@ -42,10 +43,33 @@ PRESETS: Mapping[str, Preset] = {
         },
         teacher={
             "model.name": "teacher-nano",
+            "model.init": "teacher-nano",
             "model.loss": "gls",
-            "optim.lr": 0.003,  # as config/pretrain/street_teacher.yaml: wider than the student
+            "optim.lr": 0.0015,  # wider than the student
             "trainer.batch_size": 3,
-            "trainer.max_steps": 420,
+            "trainer.max_steps": 300,
+        },
+        ptv3=None,
+    ),
+    "scans": Preset(
+        about="a handful of real scans, nano networks from scratch; a run takes minutes on one core",
+        every={
+            "model.name": "student-nano",
+            "trainer.max_steps": 160,
+            "trainer.batch_size": 3,
+            "trainer.val_every": 0,
+            "trainer.num_workers": 0,
+            "trainer.threads": 1,
+            "trainer.accelerator": "cpu",
+            "trainer.precision": "32",
+            "trainer.save_minutes": 1,
+            "trainer.tensorboard": False,
+        },
+        teacher={
+            "model.name": "teacher-nano",
+            "model.loss": "gls",
+            "optim.lr": 0.003,  # as config/pretrain/street_teacher.yaml
+            "trainer.max_steps": 200,
         },
         ptv3=None,
     ),
