@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The segment node, with a bag to label and RViz to look at it where wanted.
+"""The segment node, with a teacher beside it, a bag to label and RViz to look at it where wanted.
 
     ros2 launch srkd_ros segment.launch.py input:=/velodyne_points rviz:=true fixed_frame:=velodyne
     ros2 launch srkd_ros segment.launch.py bag:=drive_01 rviz:=true
+    ros2 launch srkd_ros segment.launch.py input:=/velodyne_points teacher:=true teacher_checkpoint:=big.safetensors
 
 An argument that is left empty leaves the parameter file's value; one that is given goes before it.
 """
@@ -24,6 +25,8 @@ from srkd_ros.transport import use_large_cloud_profile
 
 SHARE = share_folder()
 CLOCK_HZ = 100
+RESPAWN_S = 5.0
+Parameters = dict[str, bool | ParameterValue]
 ON_OFF = ["true", "false", "True", "False"]
 ARGUMENTS = (
     DeclareLaunchArgument("checkpoint", default_value="", description="model file, or name of a bundled network"),
@@ -48,7 +51,19 @@ ARGUMENTS = (
         "log_level",
         default_value="info",
         choices=["debug", "info", "warn", "error", "fatal"],
-        description="of the node",
+        description="of the nodes",
+    ),
+    DeclareLaunchArgument(
+        "teacher", default_value="false", choices=ON_OFF, description="compare with a second, larger network"
+    ),
+    DeclareLaunchArgument("teacher_checkpoint", default_value="", description="its model file, or bundled name"),
+    DeclareLaunchArgument(
+        "teacher_params_file",
+        default_value="",
+        description="parameters of its node; empty: config/teacher.yaml. With one_process all go into params_file",
+    ),
+    DeclareLaunchArgument(
+        "one_process", default_value="false", choices=ON_OFF, description="run the teacher in the student's process"
     ),
 )
 
@@ -65,26 +80,25 @@ def start(context: LaunchContext) -> list[Action]:
         RuntimeError: an argument cannot be used.
     """
     given = {argument.name: context.launch_configurations[argument.name] for argument in ARGUMENTS}
-    given |= {name: given[name].lower() for name in ("rviz", "use_sim_time", "autostart")}
+    given |= {name: given[name].lower() for name in ("rviz", "use_sim_time", "autostart", "teacher", "one_process")}
     namespace = "/" + given["namespace"].strip("/")
     topic = given["input"] or (cloud_topic(given["bag"]) if given["bag"] else "")
     sim_time = (given["use_sim_time"] or ("true" if given["bag"] else "")) == "true"
     if not Path(given["params_file"]).is_file():
         raise RuntimeError(f"params_file: {given['params_file']} is not a file")
+    beside, inside = teacher_place(given)
 
     # launch_ros writes these under the node's full name, and so they go before every rule of the file.
-    parameters: dict[str, bool | ParameterValue] = {"autostart": given["autostart"] == "true"}
-    parameters |= {
-        name: ParameterValue(given[name], value_type=str) for name in ("checkpoint", "device") if given[name]
-    }
+    common: Parameters = {"autostart": given["autostart"] == "true", **texts(given, device="device")}
     if sim_time or given["use_sim_time"]:
-        parameters["use_sim_time"] = sim_time
+        common["use_sim_time"] = sim_time
+    own = texts(given, checkpoint="checkpoint", **({"teacher_checkpoint": "teacher_checkpoint"} if inside else {}))
     segment = Node(
         package="srkd_ros",
-        executable="segment",
+        executable="segment_with_teacher" if inside else "segment",
         name="segment",
         namespace=namespace,
-        parameters=[given["params_file"], parameters],
+        parameters=[given["params_file"], common | own],
         remappings=[("~/input/points", topic)] if topic else [],
         ros_arguments=["--log-level", given["log_level"]],
         output="screen",
@@ -92,16 +106,40 @@ def start(context: LaunchContext) -> list[Action]:
     )
     actions: list[Action] = [*environment(context), segment]
     with_rviz = given["rviz"] == "true"
+    below = namespace.rstrip("/") + "/segment"
+    raw = topic or f"{below}/input/points"
     if with_rviz:  # first: where RViz is not installed, nothing else is left running
-        below = namespace.rstrip("/") + "/segment"
-        raw = topic or f"{below}/input/points"
         actions.insert(-1, rviz(given["fixed_frame"], raw, f"{below}/output/colored", sim_time))
+    if beside:
+        actions.append(teacher(given, namespace, raw, below, common))
     if given["bag"]:
         # All topics, so that RViz gets the bag's frames. No word of the command passes through a shell.
         replay = ExecutableInPackage(package="srkd_ros", executable="replay")
-        options = ["--clock", str(CLOCK_HZ), "--wait-subscribers", "2" if with_rviz else "1"]
+        options = ["--clock", str(CLOCK_HZ), "--wait-subscribers", str(1 + with_rviz + beside)]
         actions.append(ExecuteProcess(cmd=[replay, *options, "--", given["bag"]], output="screen"))
     return actions
+
+
+def teacher_place(given: dict[str, str]) -> tuple[bool, bool]:
+    """Whether a teacher runs beside the segment node, and whether inside its process.
+
+    Raises:
+        RuntimeError: arguments contradict each other.
+    """
+    wanted, inside = given["teacher"] == "true", given["one_process"] == "true"
+    for name in ("teacher_checkpoint", "teacher_params_file"):
+        if given[name] and not wanted:
+            raise RuntimeError(f"{name}: {given[name]} is given, but there is no teacher: add teacher:=true")
+    if inside and not wanted:
+        raise RuntimeError("one_process: there is no teacher: add teacher:=true")
+    if inside and given["teacher_params_file"]:
+        raise RuntimeError("teacher_params_file: with one_process:=true all parameters go into params_file")
+    return wanted and not inside, inside
+
+
+def texts(given: dict[str, str], **arguments: str) -> Parameters:
+    """Parameters by name, from the arguments of these names, where they are given."""
+    return {name: ParameterValue(given[word], value_type=str) for name, word in arguments.items() if given[word]}
 
 
 def environment(context: LaunchContext) -> list[SetEnvironmentVariable]:
@@ -111,6 +149,31 @@ def environment(context: LaunchContext) -> list[SetEnvironmentVariable]:
     return [
         SetEnvironmentVariable(name, value) for name, value in wanted.items() if context.environment.get(name) != value
     ]
+
+
+def teacher(given: dict[str, str], namespace: str, raw: str, student: str, common: Parameters) -> Node:
+    """The teacher's node. Its end is not the end of all: it is started again.
+
+    Raises:
+        RuntimeError: its parameter file is absent.
+    """
+    file = given["teacher_params_file"] or str(SHARE / "config" / "teacher.yaml")
+    if not Path(file).is_file():
+        raise RuntimeError(f"teacher_params_file: {file} is not a file")
+    topics = {"points": raw, "labels": f"{student}/output/points"}
+    topics |= {name: f"{student}/{name}" for name in ("report", "model_info")}
+    return Node(
+        package="srkd_ros",
+        executable="teacher",
+        name="teacher",
+        namespace=namespace,
+        parameters=[file, common | texts(given, checkpoint="teacher_checkpoint")],
+        remappings=[(f"~/input/{name}", topic) for name, topic in topics.items()],
+        ros_arguments=["--log-level", given["log_level"]],
+        output="screen",
+        respawn=True,
+        respawn_delay=RESPAWN_S,
+    )
 
 
 def rviz(fixed_frame: str, raw: str, colored: str, sim_time: bool) -> Node:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ from srkd.backend import Backend, use_backend
 from srkd.checkpoint import Header, load_checkpoint
 from srkd.cloud import Cloud
 from srkd.errors import ConfigError
+from srkd.input_spec import InputSpec
 from srkd.labels import IGNORE
 from srkd.plan import GeometryPlan
 from srkd.plan_build import build_plan
-from srkd.voxel import reach_m, voxelize, within_reach
+from srkd.plan_extension import extend_plan
+from srkd.voxel import Voxels, reach_m, voxelize, within_reach
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 STAGES = ("voxelize", "plan", "network", "labels")
@@ -46,6 +48,31 @@ class Labels:
     def none(cls, count: int) -> Labels:
         """Labels of points of which none has a class."""
         return cls(np.full(count, IGNORE, np.uint8), np.zeros(count, np.float32), np.full(count, np.nan, np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A cloud as networks of one `InputSpec` look at it, whatever their weights."""
+
+    spec: InputSpec
+    index: npt.NDArray[np.intp]
+    """(V,) the points that are looked at."""
+    voxels: Voxels
+    """Of those points."""
+    inputs: torch.Tensor
+    """(M, C) float32 features of the voxels."""
+    plan: GeometryPlan
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """What a network made of a cloud."""
+
+    labels: Labels
+    view: View | None
+    """None where no point is in range."""
+    log_probability: torch.Tensor | None
+    """(K, M) float32 natural logarithms of the class probabilities of the voxels; None likewise."""
 
 
 @dataclass(frozen=True)
@@ -133,27 +160,35 @@ class Segmenter:
         Raises:
             CloudError: wrong shape or dtype, or the cloud lacks what the network needs (e.g. intensity).
         """
+        return self.infer(points).labels
+
+    def infer(self, points: Cloud | npt.NDArray[Any], seen: View | None = None) -> Inference:
+        """Labels every point of a cloud, and keeps what another network, or a comparison, can use.
+
+        Args:
+            points: see `__call__`.
+            seen: another network's view of the very same points. Its voxels and plan are used where its InputSpec and
+                device are this network's; else it is not looked at.
+
+        Raises:
+            CloudError: see `__call__`.
+        """
         cloud = points if isinstance(points, Cloud) else Cloud.from_array(points)
-        spec = self.header.input
         clock = _Clock(self.device)
-        with clock.stage("voxelize"):
-            valid = spec.valid_mask(cloud.xyz) & within_reach(cloud.xyz, spec.voxel_size_m)
-            index = np.flatnonzero(valid)
-            kept = cloud if len(index) == len(cloud) else cloud.select(index)
-            features = np.nan_to_num(spec.make_features(kept), copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-            labels = Labels.none(len(cloud))
-            if len(index):
-                xyz = torch.from_numpy(np.ascontiguousarray(kept.xyz)).to(self.device)
-                voxels = voxelize(xyz, spec.voxel_size_m)
-                inputs = torch.from_numpy(features).to(self.device).index_select(0, voxels.point)
-        if not len(index):
-            self.last_frame = FrameStats(clock.stage_ms, len(cloud), 0, 0)
-            return labels
+        if seen is not None and seen.spec == self.header.input and seen.plan.device == self.device:
+            with clock.stage("plan"), torch.inference_mode():
+                lists = self.device.type == "cpu"
+                view = replace(seen, plan=extend_plan(seen.plan, self.network.plan_spec, lists=lists))
+        else:
+            found = self._look(cloud, clock)
+            if found is None:
+                self.last_frame = FrameStats(clock.stage_ms, len(cloud), 0, 0)
+                return Inference(Labels.none(len(cloud)), None, None)
+            view = found
+        labels = Labels.none(len(cloud))
         with torch.inference_mode():
-            with clock.stage("plan"):
-                plan = self.plan(voxels.grid_coord)
             with clock.stage("network"):
-                logits = self.logits(inputs, plan)
+                logits = self.logits(view.inputs, view.plan)
             with clock.stage("labels"):
                 # A class a row: sums over a few classes are fast across voxels, slow along them.
                 log_probability = torch.log_softmax(logits.float().t().contiguous(), dim=0)
@@ -166,9 +201,26 @@ class Segmenter:
                     (labels.probability, best.masked_fill(broken, 0.0)),
                     (labels.entropy, entropy),
                 ):
-                    target[index] = value.index_select(0, voxels.inverse).cpu().numpy()
-        self.last_frame = FrameStats(clock.stage_ms, len(cloud), len(index), int(logits.shape[0]))
-        return labels
+                    target[view.index] = value.index_select(0, view.voxels.inverse).cpu().numpy()
+        self.last_frame = FrameStats(clock.stage_ms, len(cloud), len(view.index), int(logits.shape[0]))
+        return Inference(labels, view, log_probability)
+
+    def _look(self, cloud: Cloud, clock: _Clock) -> View | None:
+        """The cloud's points, voxels, features and plan; None where no point is in range."""
+        spec = self.header.input
+        with clock.stage("voxelize"):
+            valid = spec.valid_mask(cloud.xyz) & within_reach(cloud.xyz, spec.voxel_size_m)
+            index = np.flatnonzero(valid)
+            kept = cloud if len(index) == len(cloud) else cloud.select(index)
+            features = np.nan_to_num(spec.make_features(kept), copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+            if not len(index):
+                return None
+            xyz = torch.from_numpy(np.ascontiguousarray(kept.xyz)).to(self.device)
+            voxels = voxelize(xyz, spec.voxel_size_m)
+            inputs = torch.from_numpy(features).to(self.device).index_select(0, voxels.point)
+        with torch.inference_mode(), clock.stage("plan"):
+            plan = self.plan(voxels.grid_coord)
+        return View(spec, index, voxels, inputs, plan)
 
     def plan(self, grid_coord: torch.Tensor) -> GeometryPlan:
         """The plan of one cloud of (M, 3) int32 voxels, sorted by z-code, on the segmenter's device."""
@@ -221,11 +273,12 @@ def _keep_freed_memory() -> None:
 
 
 class _Clock:
-    """Milliseconds a stage; waits for the device, so that a stage's time is its own."""
+    """Milliseconds a stage; waits for what this thread has given the device, so that a stage's time is its own."""
 
     def __init__(self, device: torch.device) -> None:
         self.stage_ms = dict.fromkeys(STAGES, 0.0)
-        self._wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+        # The stream, not the device: another thread's network may be at work there.
+        self._wait = torch.cuda.current_stream(device).synchronize if device.type == "cuda" else lambda: None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

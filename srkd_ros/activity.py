@@ -67,7 +67,7 @@ class Activity(Generic[T, Out]):
         self._worker: Worker[T] = Worker(
             handle=self._handle,
             # In the thread that is to label, for libraries keep caches a thread.
-            prepare=lambda: self._account.attempt(lambda: warm_up(self.model.segmenter, frames=1)),
+            prepare=lambda: self._account.attempt(self.prepare),
         )
 
     def start(self) -> None:
@@ -86,6 +86,14 @@ class Activity(Generic[T, Out]):
     def forget(self) -> None:
         """Stamps start again: what depends on their order is void."""
 
+    def prepare(self) -> None:
+        """Called once in the worker, before its first item.
+
+        Raises:
+            SrkdError: what may go wrong, to be said; items are worked on nonetheless.
+        """
+        warm_up(self.model.segmenter, frames=1)
+
     def work_on(self, item: T) -> str:
         """Works on an item, in the worker; returns its outcome.
 
@@ -94,8 +102,12 @@ class Activity(Generic[T, Out]):
         """
         raise NotImplementedError
 
-    def label(self, message: PointCloud2) -> LabelledFrame:
+    def label(self, message: PointCloud2, *seen: LabelledFrame) -> LabelledFrame:
         """Labels a cloud, and says what was odd about it.
+
+        Args:
+            message: the cloud.
+            seen: what another network has made of it, if at hand.
 
         Raises:
             DeactivatedError: the node is not active any more.
@@ -103,7 +115,7 @@ class Activity(Generic[T, Out]):
         """
         names = ("intensity_field", "match_intensity", "missing_intensity", "max_points")
         options = FrameOptions(**{name: self._node.parameters[name] for name in names})
-        frame = label_frame(message, self.model.segmenter, options)
+        frame = label_frame(message, self.model.segmenter, options, *seen)
         if self._account.stopping:
             raise DeactivatedError
         for note in frame.notes:
@@ -122,6 +134,12 @@ class Activity(Generic[T, Out]):
         self.counter.add("received")
         if self._worker.inbox.put(item) is not None:
             self.counter.add("dropped")
+
+    def _pass_by(self) -> None:
+        """Of the callbacks: an item came in and is not worked on."""
+        self._node.vitals.arrived()
+        self.counter.add("received")
+        self.counter.add("skipped")
 
     def _handle(self, item: T) -> None:
         with self.between_items:

@@ -19,7 +19,7 @@ from srkd.errors import CloudError, ConfigError, SrkdError
 from srkd.input_spec import InputSpec
 from srkd.intensity import POORER, match_intensity
 from srkd.io.pointcloud2 import Decoded, PointCloud2Like, decode
-from srkd.segmenter import Labels, Segmenter
+from srkd.segmenter import Inference, Labels, Segmenter
 
 MISSING_INTENSITY = ("zero", "reject")
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
@@ -60,7 +60,7 @@ class LabelledFrame:
 
     decoded: Decoded
     """The message as it was sent, intensities unchanged."""
-    labels: Labels
+    inference: Inference
     stage_ms: dict[str, float]
     """Milliseconds by stage: "decode", then `srkd.segmenter.STAGES`."""
     num_valid: int
@@ -68,16 +68,28 @@ class LabelledFrame:
     notes: tuple[str, ...]
     """What was assumed, a line each; the same finding is always the same line."""
 
+    @property
+    def labels(self) -> Labels:
+        """Of every point."""
+        return self.inference.labels
 
-def label_frame(message: PointCloud2Like, segmenter: Segmenter, options: FrameOptions) -> LabelledFrame:
+
+def label_frame(
+    message: PointCloud2Like, segmenter: Segmenter, options: FrameOptions, seen: LabelledFrame | None = None
+) -> LabelledFrame:
     """Labels every point of a message; the message is not changed.
+
+    Args:
+        message, segmenter, options: what is labelled and how.
+        seen: what another network made of the very same message with the same options; as much of that as fits is not
+            done again.
 
     Raises:
         CloudError: the message is malformed or too large, or lacks a field that is needed.
         FrameMemoryError: not enough memory; what the frame held has been freed.
     """
     try:
-        return _label(message, segmenter, options)
+        return _label(message, segmenter, options, seen)
     except (MemoryError, torch.OutOfMemoryError) as error:
         reason = str(error)
     except RuntimeError as error:
@@ -95,15 +107,20 @@ def label_frame(message: PointCloud2Like, segmenter: Segmenter, options: FrameOp
     )
 
 
-def _label(message: PointCloud2Like, segmenter: Segmenter, options: FrameOptions) -> LabelledFrame:
+def _label(
+    message: PointCloud2Like, segmenter: Segmenter, options: FrameOptions, seen: LabelledFrame | None
+) -> LabelledFrame:
     start = time.perf_counter()
-    decoded = decode(message, intensity_field=options.intensity_field, max_points=options.max_points)
+    if seen is None:
+        decoded = decode(message, intensity_field=options.intensity_field, max_points=options.max_points)
+    else:
+        decoded = seen.decoded
     cloud, notes = _prepare(decoded, segmenter.header.input, options)
     decode_ms = (time.perf_counter() - start) * 1e3
-    labels = segmenter(cloud)
+    inference = segmenter.infer(cloud, None if seen is None else seen.inference.view)
     frame = segmenter.last_frame
     stage_ms = {"decode": decode_ms, **frame.stage_ms}
-    return LabelledFrame(decoded, labels, stage_ms, frame.num_valid, frame.num_voxels, notes)
+    return LabelledFrame(decoded, inference, stage_ms, frame.num_valid, frame.num_voxels, notes)
 
 
 def _prepare(decoded: Decoded, spec: InputSpec, options: FrameOptions) -> tuple[Cloud, tuple[str, ...]]:

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The segment node's statuses on /diagnostics, and the events of the middleware that they tell of."""
+"""A node's statuses on /diagnostics, and the events of the middleware that they tell of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -14,7 +14,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 from srkd_ros.declare import Parameters
-from srkd_ros.diagnostics import Health, Status, judge
+from srkd_ros.diagnostics import Status
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -23,14 +23,14 @@ except ImportError:  # ROS 2 Humble
 
 
 class HealthTopic:
-    """Publishes a status again and again, whatever state the node is in."""
+    """Publishes the statuses again and again, whatever state the node is in."""
 
-    def __init__(self, node: Node, parameters: Parameters, look: Callable[[], Health]) -> None:
+    def __init__(self, node: Node, parameters: Parameters, look: Callable[[], Mapping[str, Status]]) -> None:
         """
         Args:
             node: whose health it is.
             parameters: `diagnostics_period_s`.
-            look: collects the health now.
+            look: the statuses now, by what each is of.
         """
         self._node = node
         self._parameters = parameters
@@ -41,9 +41,8 @@ class HealthTopic:
         self._start_timer()
 
     def publish(self) -> None:
-        """Publishes the status now."""
-        health = self._look()
-        message = DiagnosticArray(status=[self._message(judge(health), health.device)])
+        """Publishes the statuses now."""
+        message = DiagnosticArray(status=[self._message(*named) for named in self._look().items()])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
 
@@ -57,12 +56,12 @@ class HealthTopic:
             self._start_timer()
         self.publish()
 
-    def _message(self, status: Status, device: str) -> DiagnosticStatus:
+    def _message(self, what: str, status: Status) -> DiagnosticStatus:
         return DiagnosticStatus(
             level=bytes([status.level]),
-            name=f"{self._node.get_fully_qualified_name().lstrip('/')}: labels",
+            name=f"{self._node.get_fully_qualified_name().lstrip('/')}: {what}",
             message=status.message,
-            hardware_id=device or "srkd_ros",
+            hardware_id=status.values["device"] or "srkd_ros",
             values=[KeyValue(key=key, value=value) for key, value in status.values.items()],
         )
 

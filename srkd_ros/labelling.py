@@ -44,6 +44,9 @@ class Labelling(Activity[Arrival, Outputs]):
         self._publish(message, self.label(message), arrived_s, start_s)
         return "labelled"
 
+    def published(self, message: PointCloud2, frame: LabelledFrame, total_ms: float) -> None:
+        """Called when all of a cloud has been published."""
+
     def _publish(self, message: PointCloud2, frame: LabelledFrame, arrived_s: float, start_s: float) -> None:
         encode_s = time.monotonic()
         labelled = labelled_message(message, frame.decoded, frame.labels)
@@ -59,6 +62,7 @@ class Labelling(Activity[Arrival, Outputs]):
         }
         self._node.vitals.labelled(times_ms["total"], times_ms["age"], frame.notes)
         self._account.attempt(lambda: self._publish_more(message, frame, times_ms))
+        self._account.attempt(lambda: self.published(message, frame, times_ms["total"]))
 
     def _publish_more(self, message: PointCloud2, frame: LabelledFrame, times_ms: dict[str, float]) -> None:
         outputs, scheme = self._outputs, self.model.segmenter.header.scheme

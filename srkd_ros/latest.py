@@ -18,6 +18,12 @@ class Latest(Generic[T]):
         self._item: T | None = None
         self._closed = False
 
+    @property
+    def waits(self) -> bool:
+        """Whether an item is there."""
+        with self._changed:
+            return self._item is not None
+
     def put(self, item: T) -> T | None:
         """Leaves an item. Returns the one that it replaces, or itself where the place is closed."""
         with self._changed:

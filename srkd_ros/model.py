@@ -15,6 +15,7 @@ import srkd
 from srkd.errors import CheckpointError, CloudError, ConfigError, SrkdError
 from srkd.io.message_layout import Field, RawCloud
 from srkd.segmenter import Segmenter, resolve_device
+from srkd_ros.class_map import Scheme
 from srkd_ros.frame import FrameOptions, label_frame
 
 BUNDLED = Path(srkd.__file__).with_name("weights")
@@ -42,6 +43,12 @@ class Model:
     path: Path
     warm_frame_ms: float
     """Milliseconds of the last warm-up frame."""
+
+    @property
+    def scheme(self) -> Scheme:
+        """What its classes are."""
+        scheme = self.segmenter.header.scheme
+        return Scheme(scheme.name, scheme.class_names)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from rclpy.subscription import Subscription
 from srkd.errors import ConfigError
 from srkd_ros.activity import Activity
 from srkd_ros.counts import Counts
-from srkd_ros.diagnostics import Health, Limits
+from srkd_ros.diagnostics import Health, Limits, Status, judge
 from srkd_ros.fault_log import FaultLog
 from srkd_ros.health import HealthTopic, input_mismatches, output_mismatches, subscribe
 from srkd_ros.managed_node import ManagedNode
@@ -68,7 +68,7 @@ class ModelNode(ManagedNode):
         self.vitals = Vitals()
         self.faults = FaultLog(lambda text: self.get_logger().warning(text))
         self._jumps = self.get_clock().create_jump_callback(JUMP, post_callback=self._on_clock_jump)
-        self._health = HealthTopic(self, self.parameters, self._look)
+        self._health = HealthTopic(self, self.parameters, self.statuses)
 
     def counts(self) -> Counts:
         """Where the clouds, or matched pairs, went since activation."""
@@ -78,20 +78,32 @@ class ModelNode(ManagedNode):
         """The network that the parameters ask for."""
         return ModelRequest(**{field.name: self.parameters[field.name] for field in fields(ModelRequest)})
 
-    def load(self) -> Model:
-        """Loads the network that the parameters ask for and warms it up.
+    def set_threads(self) -> None:
+        """Gives this thread, and those that have not computed yet, the helpers that the parameters ask for."""
+        torch.set_num_threads(self.parameters["num_threads"] or self._threads_at_start)
+
+    def load(self, request: ModelRequest | None = None) -> Model:
+        """Loads the network that the parameters ask for, or another one, and warms it up.
 
         Raises:
             SrkdError: why it cannot be used.
         """
-        torch.set_num_threads(self.parameters["num_threads"] or self._threads_at_start)
+        self.set_threads()
         # In a thread that ends. Each thread that has computed in parallel keeps OpenMP helpers of its own; once there
         # are more of them than cores, libgomp lets all wait by sleeping, and every frame takes half as long again.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load") as passing:
-            return passing.submit(load_model, self.request()).result()
+            return passing.submit(load_model, request or self.request()).result()
 
     def introduce(self, model: Model) -> ModelInfo:
         """Makes a network the one in use and says so, in the log and on `~/model_info`."""
+        self.describe(model)
+        self.model = model
+        if self._model_topics is None:
+            self._model_topics = ModelTopics(self.topics, self._role)
+        return self._model_topics.introduce(model, self.get_clock().now().to_msg())
+
+    def describe(self, model: Model) -> None:
+        """Says in the log which network is loaded."""
         header, segmenter = model.segmenter.header, model.segmenter
         log = self.get_logger()
         log.info(
@@ -101,10 +113,6 @@ class ModelNode(ManagedNode):
         )
         if model.note:
             log.warning(model.note)
-        self.model = model
-        if self._model_topics is None:
-            self._model_topics = ModelTopics(self.topics, self._role)
-        return self._model_topics.introduce(model, self.get_clock().now().to_msg())
 
     def begin(self, kind: Callable[[Model, Out, ModelNode], A], outputs: Out) -> A:
         """Starts the activity of this activation, which then needs to be told what comes in.
@@ -157,6 +165,10 @@ class ModelNode(ManagedNode):
         if torch.cuda.is_initialized():
             with suppress(RuntimeError):  # a GPU that has failed has nothing to give back
                 torch.cuda.empty_cache()
+
+    def statuses(self) -> dict[str, Status]:
+        """Of /diagnostics, by what each is of."""
+        return {"labels": judge(self._look())}
 
     def limits(self) -> Limits:
         """Above which the node is not well."""

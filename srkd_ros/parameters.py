@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameters of the nodes: one table, from which come the declarations, the YAML file and the README's table.
 
-`python -m srkd_ros.parameters segment` (or teacher) prints the Markdown table, with `--yaml` the file; neither needs
-ROS.
+`python -m srkd_ros.parameters segment` (or another node) prints the Markdown table, with `--yaml` the file; neither
+needs ROS.
 """
 
 from __future__ import annotations
@@ -159,12 +159,88 @@ SEGMENT = (
 )
 """Of the node `segment`."""
 
+COMPARISON = (
+    Parameter(
+        "compare_every_nth",
+        1,
+        "Only every n-th labelled cloud is compared; 1: each, as far as the teacher keeps up.",
+        "at once",
+        1,
+        100_000,
+    ),
+    Parameter(
+        "teacher_busy_share",
+        1.0,
+        "Greatest part of the time that the teacher may be at work; 1: as much as it can get.",
+        "at once",
+        0.001,
+        1.0,
+    ),
+    Parameter(
+        "compare_within_s",
+        2.0,
+        "A cloud is compared whatever teacher_busy_share says where the last comparison began longer ago than this; 0:"
+        " never so.",
+        "at once",
+        0.0,
+        3600.0,
+    ),
+    Parameter(
+        "teacher_niceness",
+        19,
+        "By how much the teacher's threads give way to others for a CPU; 19: to all, 0: to none. Linux only.",
+        "activate",
+        0,
+        19,
+    ),
+    Parameter(
+        "class_map",
+        "",
+        "YAML file with a line `student's class: teacher's class` each, for label schemes that differ; classes that are"
+        " not in it are left out. Empty: both must have the same classes.",
+        "configure",
+    ),
+    Parameter(
+        "window_frames",
+        100,
+        "Compared clouds over which ~/comparison and diagnostics give agreement, IoU, confusion and calibration.",
+        "at once",
+        1,
+        10_000,
+    ),
+    Parameter(
+        "agreement_warn",
+        0.8,
+        "Diagnostics warn where student and teacher agree on a smaller part of the window's points; 0: never.",
+        "at once",
+        0.0,
+        1.0,
+    ),
+    Parameter(
+        "agreement_error",
+        0.5,
+        "Diagnostics report an error where that part is below this; 0: never.",
+        "at once",
+        0.0,
+        1.0,
+    ),
+    Parameter(
+        "agreement_min_frames",
+        10,
+        "Compared clouds that the window must hold before diagnostics judge it.",
+        "at once",
+        1,
+        10_000,
+    ),
+)
+"""Of every node that compares student and teacher."""
+
 TEACHER = (
     replace(MODEL[0], default="teacher-nano"),
     *MODEL[1:],
     START,
     *INPUT,
-    Parameter("window_frames", 100, "Clouds over which ~/comparison gives IoU and confusion.", "at once", 1, 10_000),
+    *COMPARISON,
     Parameter(
         "buffer_frames",
         20,
@@ -177,7 +253,23 @@ TEACHER = (
 )
 """Of the node `teacher`."""
 
-TABLES = {"segment": SEGMENT, "teacher": TEACHER}
+SEGMENT_WITH_TEACHER = (
+    *SEGMENT,
+    replace(MODEL[0], name="teacher_checkpoint", default="teacher-nano"),
+    replace(MODEL[1], name="teacher_checkpoint_sha256"),
+    Parameter(
+        "teacher_num_threads",
+        1,
+        "CPU threads of the teacher; with more, both networks' threads get into each other's way.",
+        "activate",
+        1,
+        1024,
+    ),
+    *(replace(each, default=5) if each.name == "teacher_niceness" else each for each in COMPARISON),
+)
+"""Of the node `segment` of the executable `segment_with_teacher`; device, precision and backend are those of both."""
+
+TABLES = {"segment": SEGMENT, "teacher": TEACHER, "segment_with_teacher": SEGMENT_WITH_TEACHER}
 
 
 def markdown(parameters: Sequence[Parameter]) -> str:
@@ -217,5 +309,5 @@ def _yaml_value(value: Value) -> str:
 
 
 if __name__ == "__main__":
-    table = TABLES["teacher" if "teacher" in sys.argv[1:] else "segment"]
+    table = next((TABLES[word] for word in sys.argv[1:] if word in TABLES), SEGMENT)
     sys.stdout.write(yaml_file(table) if "--yaml" in sys.argv[1:] else markdown(table))

@@ -7,17 +7,20 @@ Configured it has a network, active it labels; started by `srkd_ros.segment`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import PointCloud2
 
 from srkd.errors import ConfigError
+from srkd_ros.activity import Host
 from srkd_ros.labelling import Labelling
 from srkd_ros.load_service import LoadService
 from srkd_ros.model import Model, ModelRequest
 from srkd_ros.model_node import ModelNode, need_model
 from srkd_ros.msg import ModelInfo
 from srkd_ros.outputs import Outputs
-from srkd_ros.parameters import SEGMENT, Value
+from srkd_ros.parameters import SEGMENT, Parameter, Value
 
 INPUT = "~/input/points"
 
@@ -26,9 +29,10 @@ class SegmentNode(ModelNode):
     """In: `~/input/points`; out: `~/output/points`, `colored`, `filtered`, `~/report`, `~/model_info`, `/diagnostics`;
     service `~/load_model`."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Sequence[Parameter] = SEGMENT) -> None:
+        """Takes the parameters, those of `SEGMENT` and others."""
         self._outputs: Outputs | None = None
-        super().__init__("segment", SEGMENT, "student", INPUT)
+        super().__init__("segment", table, "student", INPUT)
         self._loads = LoadService(
             self, self._request_aside, lambda: self.parameters["model_dir"], lambda: self.model, self._swap
         )
@@ -42,16 +46,20 @@ class SegmentNode(ModelNode):
     def configure(self) -> None:
         """Loads the network, warms it up and opens the topics."""
         model = self.load()
-        self._refuse_misfit(model)
+        self.refuse_misfit(model)
         self._outputs = Outputs(self.topics)
         self.introduce(model)
 
     def activate(self) -> None:
         """Starts the worker, then listens."""
         assert self._outputs is not None
-        labelling = self.begin(Labelling, self._outputs)
+        labelling = self.begin(self.make_labelling, self._outputs)
         # The queue of sensor data, not 1: the newest cloud wins in the worker's inbox, where the others are counted.
         self.listen(PointCloud2, INPUT, labelling.receive, depth=qos_profile_sensor_data.depth)
+
+    def make_labelling(self, model: Model, outputs: Outputs, node: Host) -> Labelling:
+        """The activity of an activation."""
+        return Labelling(model, outputs, node)
 
     def close(self) -> bool:
         """Ends the node's threads without waiting for long; whether all have ended."""
@@ -68,14 +76,18 @@ class SegmentNode(ModelNode):
 
     def _swap(self, model: Model) -> ModelInfo:
         need_model(self.model)  # the node may have been cleaned up while this one was loading
-        self._refuse_misfit(model)
+        self.refuse_misfit(model)
         if self.activity is None:
             return self.introduce(model)
         with self.activity.between_items:
             self.activity.model = model
             return self.introduce(model)
 
-    def _refuse_misfit(self, model: Model) -> None:
+    def refuse_misfit(self, model: Model) -> None:
+        """
+        Raises:
+            ConfigError: a network does not fit the parameters.
+        """
         unknown = unknown_classes(model, self.parameters["filter_classes"])
         if unknown is not None:
             raise ConfigError(f"{model.path.name}: {unknown}; change filter_classes first")

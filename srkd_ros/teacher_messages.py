@@ -4,16 +4,15 @@
 
 from __future__ import annotations
 
-import math
 from array import array
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import PointCloud2, PointField
 
-from srkd.labels import IGNORE
-from srkd_ros.comparison import Window, agreement, iou
-from srkd_ros.counts import Counts
+from srkd_ros.agreement import Books
+from srkd_ros.comparison import Comparison, Window
 from srkd_ros.frame import LabelledFrame
 from srkd_ros.msg import ComparisonReport
 from srkd_ros.topics import Topics
@@ -37,7 +36,7 @@ _POINT = np.dtype(
 
 
 class TeacherOutputs:
-    """Publishers of the teacher node, there while it is configured."""
+    """Publishers of what a teacher finds, there while its node is configured."""
 
     def __init__(self, topics: Topics) -> None:
         """
@@ -47,65 +46,81 @@ class TeacherOutputs:
         self.comparison = topics.open(ComparisonReport, "~/comparison", 5)
         self.disagreement = topics.open(PointCloud2, "~/output/disagreement", 2)
 
-    def wanted(self) -> bool:
-        """Whether anybody subscribes."""
-        return any(publisher.get_subscription_count() for publisher in (self.comparison, self.disagreement))
-
 
 def comparison_message(
-    source: PointCloud2,
-    counts: npt.NDArray[np.int64],
-    window: Window,
-    latency_ms: tuple[float, float],
-    totals: Counts,
-    unmatched: int,
+    source: PointCloud2, comparison: Comparison, window: Window, latency_ms: tuple[float, float], books: Books
 ) -> ComparisonReport:
     """How far both agree.
 
     Args:
         source: the cloud.
-        counts: (C, C) of this cloud, see `srkd_ros.comparison.confusion`.
+        comparison: of this cloud.
         window: the last clouds, this one included.
         latency_ms: the student's and the teacher's; NaN where unknown.
-        totals: this pair included.
-        unmatched: clouds and labels that left the buffer alone.
+        books: this pair not yet counted as compared.
     """
+    pairs, median_ms = books.pairs.plus("labelled"), window.median_ms()
     return ComparisonReport(
         header=source.header,
-        num_points=int(counts.sum()),
-        agreement=agreement(counts),
-        mean_kl=math.nan,  # the labels carry the probability of one class only
+        num_points=comparison.num_points,
         window_frames=len(window),
-        window_agreement=agreement(window.counts),
-        window_iou=iou(window.counts).tolist(),
-        window_confusion=window.counts.reshape(-1).tolist(),
+        window_points=window.total.num_points,
+        window_student_ms=median_ms[0],
+        window_teacher_ms=median_ms[1],
         student_ms=float(latency_ms[0]),
         teacher_ms=float(latency_ms[1]),
-        compared=totals.labelled,
-        unmatched=unmatched,
-        skipped=totals.dropped + totals.skipped,
+        clouds=books.clouds,
+        labels=books.labels,
+        matched=pairs.received,
+        unmatched=books.unmatched,
+        waiting=books.waiting,
+        compared=pairs.labelled,
+        skipped=books.skipped,
+        rejected=pairs.rejected,
+        in_work=pairs.in_work,
+        **_figures("", comparison),
+        **_figures("window_", window.total),
     )
 
 
+def _figures(prefix: str, comparison: Comparison) -> dict[str, Any]:
+    calibration = comparison.calibration
+    figures = {
+        "agreement": comparison.agreement,
+        "iou": comparison.iou().tolist(),
+        "confusion": comparison.confusion.reshape(-1).tolist(),
+        "calibration_error": calibration.error(),
+        "calibration_count": calibration.count.tolist(),
+        "calibration_agreeing": calibration.agreeing.tolist(),
+        "calibration_probability": calibration.mean_probability().tolist(),
+        "mean_kl": comparison.mean_kl,
+    }
+    return {prefix + name: figure for name, figure in figures.items()}
+
+
 def disagreement_message(
-    source: PointCloud2, frame: LabelledFrame, student: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]
+    source: PointCloud2,
+    frame: LabelledFrame,
+    student: npt.NDArray[np.uint8],
+    differ: npt.NDArray[np.bool_],
+    palette: npt.NDArray[np.uint8],
 ) -> PointCloud2:
-    """The points that both labelled, but differently, in the teacher's colours: x y z rgb student_id teacher_id.
+    """The points on which both differ, in the teacher's colours: x y z rgb student_id teacher_id.
 
     Args:
         source: the cloud, N points.
         frame: the teacher's labels.
-        student: (N,) the student's classes.
-        palette: (256, 3) colour of every class.
+        student: (N,) the student's classes, in its own scheme.
+        differ: (N,) which points these are.
+        palette: (256, 3) colour of every class of the teacher.
     """
-    teacher = frame.labels.class_id
-    differ = np.flatnonzero((teacher != student) & (teacher != IGNORE) & (student != IGNORE))
-    points = np.zeros(len(differ), _POINT)
+    chosen, teacher = np.flatnonzero(differ), frame.labels.class_id
+    points = np.zeros(len(chosen), _POINT)
     for index, axis in enumerate("xyz"):
-        points[axis] = frame.decoded.cloud.xyz[differ, index]
-    color = palette[teacher[differ]].astype("<u4")
+        points[axis] = frame.decoded.cloud.xyz[chosen, index]
+    color = palette[teacher[chosen]].astype("<u4")
     points["rgb"] = color[:, 0] << 16 | color[:, 1] << 8 | color[:, 2]
-    points["student_id"], points["teacher_id"] = student[differ], teacher[differ]
+    points["student_id"], points["teacher_id"] = student[chosen], teacher[chosen]
     return PointCloud2(
         header=source.header,
         height=1,

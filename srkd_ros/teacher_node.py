@@ -12,8 +12,10 @@ from dataclasses import fields
 
 from sensor_msgs.msg import PointCloud2
 
-from srkd_ros.comparing import Comparing
-from srkd_ros.diagnostics import Limits
+from srkd_ros.class_map import class_table
+from srkd_ros.comparing import agreement_status
+from srkd_ros.comparing_topics import ComparingTopics
+from srkd_ros.diagnostics import Limits, Status
 from srkd_ros.model_node import ModelNode
 from srkd_ros.msg import ModelInfo, SegmentationReport
 from srkd_ros.parameters import TEACHER
@@ -33,13 +35,14 @@ class TeacherNode(ModelNode):
     def configure(self) -> None:
         """Loads the network, warms it up and opens the topics."""
         model = self.load()
+        class_table(self.parameters["class_map"], model.scheme)
         self._outputs = TeacherOutputs(self.topics)
         self.introduce(model)
 
     def activate(self) -> None:
         """Starts the worker, then listens."""
         assert self._outputs is not None
-        comparing = self.begin(Comparing, self._outputs)
+        comparing = self.begin(ComparingTopics, self._outputs)
         self.listen(ModelInfo, STUDENT, comparing.receive_model_info, depth=1, latched=True)
         self.listen(SegmentationReport, REPORT, comparing.receive_report, depth=5)
         self.listen(PointCloud2, LABELS, comparing.receive_labels, depth=2)
@@ -54,3 +57,7 @@ class TeacherNode(ModelNode):
         """A teacher may take its time."""
         values = {field.name: math.inf for field in fields(Limits)}
         return Limits(**{**values, "input_timeout_s": self.parameters["input_timeout_s"]})
+
+    def statuses(self) -> dict[str, Status]:
+        """How far both agree, too."""
+        return {**super().statuses(), "agreement": agreement_status(self.state, self.model, self.activity, self)}

@@ -81,15 +81,17 @@ class Topics:
 class ModelTopics:
     """`~/model_info` and, where vision_msgs is installed, `~/label_info`."""
 
-    def __init__(self, topics: Topics, role: str) -> None:
+    def __init__(self, topics: Topics, role: str, prefix: str = "~/") -> None:
         """
         Args:
             topics: that they are opened with.
             role: "student" or "teacher".
+            prefix: of their names.
         """
         self._topics = topics
         self._role = role
-        self._model_info = topics.open_latched(ModelInfo, "~/model_info")
+        self._prefix = prefix
+        self._model_info = topics.open_latched(ModelInfo, f"{prefix}model_info")
         self._label_info: Publisher | None = None
 
     def introduce(self, model: Model, stamp: Any) -> ModelInfo:
@@ -99,6 +101,6 @@ class ModelTopics:
         label_info = label_info_message(model, stamp)
         if label_info is not None:
             if self._label_info is None:
-                self._label_info = self._topics.open_latched(type(label_info), "~/label_info")
+                self._label_info = self._topics.open_latched(type(label_info), f"{self._prefix}label_info")
             self._label_info.publish(label_info)
         return message

@@ -20,7 +20,7 @@ rclpy = pytest.importorskip("rclpy")
 
 from srkd.errors import ConfigError  # noqa: E402
 from srkd_ros import activity as module  # noqa: E402
-from srkd_ros.comparing import Comparing  # noqa: E402
+from srkd_ros.comparing_topics import ComparingTopics  # noqa: E402
 from srkd_ros.counts import Counts  # noqa: E402
 from srkd_ros.frame import FrameOptions, label_frame  # noqa: E402
 from srkd_ros.labelling import Labelling  # noqa: E402
@@ -63,7 +63,7 @@ def hand_over(node: ModelNode) -> None:
     cloud, at_work = made_cloud(30), node.activity
     if isinstance(at_work, Labelling):
         at_work.receive(cloud)
-    if isinstance(at_work, Comparing):
+    if isinstance(at_work, ComparingTopics):
         frame = label_frame(cloud, at_work.model.segmenter, FrameOptions())
         at_work.receive_cloud(cloud)
         at_work.receive_labels(labelled_message(cloud, frame.decoded, frame.labels))

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 )
 COLCON = Path(sys.executable).with_name("colcon")
 EXECUTABLES = {
-    "srkd_ros": {"segment", "teacher", "replay", "record", "label_bag", "to_bag", "score"},
+    "srkd_ros": {"segment", "segment_with_teacher", "teacher", "replay", "record", "label_bag", "to_bag", "score"},
     "srkd_train": set(VERBS),
 }
 LISTEN = """

@@ -24,7 +24,7 @@ from srkd.errors import CloudError, ConfigError, SrkdError
 from srkd.input_spec import InputSpec
 from srkd.intensity import POORER
 from srkd.io.pointcloud2 import Field, RawCloud
-from srkd.segmenter import STAGES, FrameStats, Labels, Segmenter
+from srkd.segmenter import STAGES, FrameStats, Inference, Labels, Segmenter
 from srkd_ros.frame import FrameMemoryError, FrameOptions, label_frame
 
 XYZ = (Field("x", 0, 7), Field("y", 4, 7), Field("z", 8, 7))
@@ -284,7 +284,7 @@ class Hungry:
         self.ask = ask
         self.held: Any = None
 
-    def __call__(self, cloud: Cloud) -> Labels:
+    def infer(self, cloud: Cloud, seen: object) -> Inference:
         held = torch.zeros(1000)
         circle: list[Any] = [held]
         circle.append(circle)

@@ -31,7 +31,8 @@ from launch_ros.actions import Node
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCH_FILE = ROOT / "launch" / "segment.launch.py"
 PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
-DEFAULTS = {"autostart": "true", "rviz": "false", "fixed_frame": "lidar", "log_level": "info"}
+OFF = dict.fromkeys(("rviz", "teacher", "one_process"), "false")
+DEFAULTS = {"autostart": "true", "fixed_frame": "lidar", "log_level": "info", **OFF}
 RECORDER = """#!{python}
 import json, os, sys, time
 from pathlib import Path
@@ -39,7 +40,8 @@ words = sys.argv[1:]
 files = [words[i + 1] for i, word in enumerate(words) if word == "--params-file"]
 record = dict(words=words, files=[Path(f).read_text() for f in files], environment=dict(os.environ))
 Path(os.environ["RECORD_IN"], Path(sys.argv[0]).name + ".json").write_text(json.dumps(record))
-while sys.argv[0].endswith("segment") and len(os.listdir(os.environ["RECORD_IN"])) < int(os.environ["AWAIT"]):
+records = os.environ["RECORD_IN"]
+while sys.argv[0].endswith(("segment", "teacher")) and len(os.listdir(records)) < int(os.environ["AWAIT"]):
     time.sleep(0.01)  # its end is the end of all
 """
 
@@ -58,7 +60,8 @@ def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A prefix whose executables write down how they are called, in the folder that is returned."""
     prefix, records = tmp_path / "prefix", tmp_path / "records"
     records.mkdir()
-    for package, executable in (("srkd_ros", "segment"), ("srkd_ros", "replay"), ("rviz2", "rviz2")):
+    own = ("segment", "segment_with_teacher", "teacher", "replay")
+    for package, executable in (*(("srkd_ros", name) for name in own), ("rviz2", "rviz2")):
         path = prefix / "lib" / package / executable
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(RECORDER.format(python=sys.executable))
@@ -86,7 +89,8 @@ def make_bag(folder: Path, *topics: str) -> Path:
 
 def launched(records: Path, **arguments: str) -> dict[str, dict[str, Any]]:
     """What each process recorded."""
-    os.environ["AWAIT"] = str(1 + ("bag" in arguments) + ("rviz" in arguments))
+    beside = "teacher" in arguments and "one_process" not in arguments
+    os.environ["AWAIT"] = str(1 + ("bag" in arguments) + ("rviz" in arguments) + beside)
     source = PythonLaunchDescriptionSource(str(LAUNCH_FILE))
     include = IncludeLaunchDescription(source, launch_arguments=list(arguments.items()))
     service = LaunchService(noninteractive=True)
@@ -119,6 +123,7 @@ def test_arguments_are_those_that_the_readme_promises(launch_module: ModuleType)
     assert declared == {
         *("checkpoint", "input", "bag", "rviz", "fixed_frame", "use_sim_time", "autostart"),
         *("namespace", "device", "params_file", "log_level"),
+        *("teacher", "teacher_checkpoint", "teacher_params_file", "one_process"),
     }
     assert all(isinstance(argument, DeclareLaunchArgument) for argument in launch_module.ARGUMENTS)
     assert all(argument.description for argument in launch_module.ARGUMENTS)
@@ -181,6 +186,80 @@ def test_a_bag_without_one_cloud_topic_asks_for_input(
     with pytest.raises(RuntimeError, match="give input:=TOPIC") as raised:
         start(launch_module, bag=str(bag))
     assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_teacher_gets_the_students_topics_and_its_own_network(processes: Path, tmp_path: Path) -> None:
+    bag = make_bag(tmp_path / "bag", "/front")
+    seen = launched(
+        processes,
+        bag=str(bag),
+        teacher="True",
+        teacher_checkpoint="big",
+        checkpoint="small",
+        device="cpu",
+        namespace="robot",
+        log_level="debug",
+    )
+    assert set(seen) == {"segment", "teacher", "replay"}
+    words = seen["teacher"]["words"]
+    for inside, outside in (
+        ("points", "/front"),
+        ("labels", "/robot/segment/output/points"),
+        ("report", "/robot/segment/report"),
+        ("model_info", "/robot/segment/model_info"),
+    ):
+        assert f"~/input/{inside}:={outside}" in words
+    assert {"__ns:=/robot", "__node:=teacher"} <= set(words) and words[words.index("--log-level") + 1] == "debug"
+    got = parameters_of(seen["teacher"], "/robot/teacher")
+    wanted = {"checkpoint": "big", "device": "cpu", "autostart": True, "use_sim_time": True}
+    assert got == yaml.safe_load((ROOT / "config" / "teacher.yaml").read_text())["/**"]["ros__parameters"] | wanted
+    assert parameters_of(seen["segment"], "/robot/segment")["checkpoint"] == "small"
+    replay = seen["replay"]["words"]
+    assert replay[replay.index("--wait-subscribers") + 1] == "2"
+
+
+def test_a_teacher_without_an_input_hears_the_students(processes: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(yaml.safe_dump({"/**": {"ros__parameters": {"checkpoint": "of the file", "window_frames": 7}}}))
+    seen = launched(processes, teacher="true", teacher_params_file=str(file))
+    assert "~/input/points:=/segment/input/points" in seen["teacher"]["words"]
+    assert parameters_of(seen["teacher"], "/teacher") == {
+        "checkpoint": "of the file",
+        "window_frames": 7,
+        "autostart": True,
+    }
+
+
+def test_both_in_one_process(processes: Path) -> None:
+    seen = launched(processes, teacher="true", one_process="true", teacher_checkpoint="big", checkpoint="small")
+    assert list(seen) == ["segment_with_teacher"]
+    got = parameters_of(seen["segment_with_teacher"], "/segment")
+    assert (got["checkpoint"], got["teacher_checkpoint"]) == ("small", "big")
+    assert "__node:=segment" in seen["segment_with_teacher"]["words"]
+
+
+def test_a_teacher_that_ends_is_started_again(launch_module: ModuleType) -> None:
+    segment, teacher = (action for action in start(launch_module, teacher="true") if isinstance(action, Node))
+    assert (segment._ExecuteLocal__respawn, teacher._ExecuteLocal__respawn) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"teacher_checkpoint": "big"},
+        {"teacher_params_file": "/a.yaml"},
+        {"one_process": "true"},
+        {"teacher": "true", "one_process": "true", "teacher_params_file": "/a.yaml"},
+        {"teacher": "true", "teacher_params_file": "/no/such"},
+    ],
+)
+def test_arguments_of_a_teacher_that_contradict_are_refused(
+    arguments: dict[str, str], launch_module: ModuleType
+) -> None:
+    name = next(name for name in ("teacher_params_file", "teacher_checkpoint", "one_process") if name in arguments)
+    with pytest.raises(RuntimeError, match=f"^{name}: ") as raised:
+        start(launch_module, **arguments)
     assert "\n" not in str(raised.value)
 
 

@@ -17,6 +17,7 @@ from srkd.curves import CURVES
 from srkd.errors import CloudError
 from srkd.plan import GeometryPlan, PlanSpec
 from srkd.plan_build import MAX_CLOUDS, build_plan
+from srkd.plan_extension import extend_plan
 
 SPEC = PlanSpec(
     4,
@@ -279,3 +280,24 @@ def test_voxels_in_any_order_get_the_same_logits() -> None:
             features[mixed], plan_of([torch.cat(clouds)[mixed][:70], torch.cat(clouds)[mixed][70:]], network)
         )
     assert torch.equal(plain[mixed], other)
+
+
+@pytest.mark.parametrize("lists", [False, True])
+@pytest.mark.parametrize("first_stages", [2, 4])
+def test_an_extended_plan_is_that_of_the_union(lists: bool, first_stages: int) -> None:
+    first = PlanSpec(first_stages, frozenset({(0, 5), (1, 3)}), frozenset({(0, "z", 8), (1, "hilbert", 8)}))
+    second = PlanSpec(3, frozenset({(0, 3), (1, 3), (2, 3)}), frozenset({(0, "z-trans", 8), (1, "hilbert", 5)}))
+    clouds = [voxels(200, 0, 12), voxels(7, 2, 20)]
+    plan = build(clouds, first, lists=lists)
+    before = dict(plan.tables)
+    extended, union = extend_plan(plan, second, lists=lists), build(clouds, first.union(second), lists=lists)
+    assert set(extended.tables) == set(union.tables) and plan.tables == before
+    for name, table in union.tables.items():
+        kind, *where = name.split("/")
+        if kind in ("read", "tap"):  # a row's neighbours, in any order
+            stage, kernel = map(int, where)
+            assert torch.equal(extended.neighbours(stage, kernel), union.neighbours(stage, kernel))
+        else:
+            assert torch.equal(extended.tables[name], table), name
+    assert all(extended.tables[name] is table for name, table in before.items()), "nothing is computed again"
+    assert extend_plan(extended, second, lists=lists) is extended

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from ros_process import Peer, Process, made_cloud, own_network, running, stamp_of  # noqa: F401
+from comparing_bench import add_up
+from ros_process import Peer, Process, made_cloud, own_network, ros_arguments, running, stamp_of  # noqa: F401
 from sensor_msgs.msg import PointCloud2
 
 from srkd.io.pointcloud2 import read_fields
@@ -112,6 +115,11 @@ def test_reports_are_those_of_counting_by_hand(student: Student, networks: dict[
         matrices.append(matrix)
         assert found.num_points == matrix.sum() == len(cloud.data) // 16 - (number == 1)
         assert found.agreement == pytest.approx(np.trace(matrix) / matrix.sum())
+        assert found.confusion.tolist() == matrix.ravel().tolist()
+        assert add_up(found)
+        kept = (seen.labels.class_id < 255) & (taught.labels.class_id < 255)
+        bins = np.minimum((seen.labels.probability[kept].astype(float) * 15).astype(int), 14)
+        assert found.calibration_count.tolist() == np.bincount(bins, minlength=15).tolist()
         window = sum(matrices[-2:])
         assert list(found.window_confusion) == window.ravel().tolist()
         assert found.window_frames == min(2, number + 1) or number == 0  # the first follows the empty clouds
@@ -161,7 +169,7 @@ def test_labels_that_do_not_fit_are_rejected_and_the_next_pair_is_compared(
     short, cloud = made_cloud(10, stamp_s=80), made_cloud(20, stamp_s=80)
     student.out.publish(labelled_message(short, *_decoded_and_labels(short, networks)))
     student.publisher.publish(cloud)
-    node.wait_for("pair rejected: labels: 10 of uint8 for 20 points")
+    node.wait_for("pair rejected: labels: 10 for 20 points")
     student.out.publish(made_cloud(5, stamp_s=81))
     student.publisher.publish(made_cloud(5, stamp_s=81))
     node.wait_for("field 'class_id': missing")
@@ -176,6 +184,13 @@ def test_it_says_who_it_is_and_how_it_does(student: Student, node: Process) -> N
     assert student.set(input_timeout_s=0.3) == ""
     status = student.status(lambda status: "no cloud on /segment/output/points" in status.message, "the silence")
     assert status.level == b"\x01"
+    status = student.status(lambda status: status.name == "teacher: agreement", "the other status")
+    values = {value.key: value.value for value in status.values}
+    last = student.comparisons[-1]
+    assert (values["compared"], values["teacher"]) == (str(last.compared), "teacher-nano.safetensors")
+    assert int(values["clouds"]) + int(values["labels"]) == 2 * int(values["matched"]) + int(values["unmatched"]) + int(
+        values["waiting"]
+    )
 
 
 def test_another_label_scheme_is_refused_and_a_signal_ends_it(student: Student, node: Process) -> None:
@@ -190,5 +205,38 @@ def test_another_label_scheme_is_refused_and_a_signal_ends_it(student: Student, 
         student.publisher.publish(cloud)
         student.out.publish(labelled_message(cloud, decoded, labels))
         student.spin(0.2)
-    node.wait_for("the student's classes (sky) are not the teacher's")
+    node.wait_for("the student's classes, unnamed (sky), are not the teacher's, street (")
+    student.node.destroy_publisher(info)
     assert node.stop(signal.SIGTERM) == (0, pytest.approx(0, abs=2.0))
+
+
+def test_a_teacher_that_is_killed_comes_back_and_counts_anew(
+    student: Student, networks: dict[str, Segmenter], tmp_path: Path
+) -> None:
+    """The student goes on meanwhile, from the same clouds again: its bag is in a loop."""
+
+    def turn() -> None:
+        for stamp in (101, 102, 103):
+            cloud = made_cloud(20, stamp_s=stamp)
+            student.publisher.publish(cloud)
+            student.out.publish(labelled_message(cloud, *_decoded_and_labels(cloud, networks)))
+            student.spin(0.05)
+
+    parameters = {"device": "cpu", "teacher_niceness": 5}
+    for life in range(2):
+        process = Process(tmp_path / f"{life}.log", "srkd_ros.teacher", *ros_arguments(parameters, REMAPS))
+        try:
+            process.wait_for("teacher is active")
+            student.comparisons.clear()
+            deadline = time.monotonic() + 60
+            while len(student.comparisons) < 4:
+                turn()
+                assert time.monotonic() < deadline, process.said()
+            first = student.comparisons[0]
+            assert (first.compared, first.window_frames) == (1, 1)
+            assert all(add_up(report) for report in student.comparisons)
+            process.process.kill()
+            process.process.wait(timeout=10)
+        finally:
+            process.end()
+        turn()
