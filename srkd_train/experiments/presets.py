@@ -31,7 +31,7 @@ PRESETS: Mapping[str, Preset] = {
             "data.seeds": [0, 400],
             "model.name": "student-nano",
             "model.init": "student-nano-start",
-            "trainer.max_steps": 200,
+            "trainer.max_steps": 160,
             "trainer.batch_size": 4,
             "trainer.val_every": 0,
             "trainer.num_workers": 0,
@@ -55,8 +55,8 @@ PRESETS: Mapping[str, Preset] = {
         about="a handful of real scans, nano networks from scratch; a run takes minutes on one core",
         every={
             "model.name": "student-nano",
-            "trainer.max_steps": 160,
-            "trainer.batch_size": 3,
+            "trainer.max_steps": 140,
+            "trainer.batch_size": 2,
             "trainer.val_every": 0,
             "trainer.num_workers": 0,
             "trainer.threads": 1,
@@ -69,7 +69,7 @@ PRESETS: Mapping[str, Preset] = {
             "model.name": "teacher-nano",
             "model.loss": "gls",
             "optim.lr": 0.003,  # as config/pretrain/street_teacher.yaml
-            "trainer.max_steps": 200,
+            "trainer.max_steps": 180,
         },
         ptv3=None,
     ),
