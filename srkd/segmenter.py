@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from srkd.architectures import Network
 from srkd.backend import Backend, use_backend
 from srkd.checkpoint import Header, load_checkpoint
 from srkd.cloud import Cloud
+from srkd.device import PRECISIONS, autocast, keep_freed_memory, resolve_device
 from srkd.errors import ConfigError
 from srkd.input_spec import InputSpec
 from srkd.labels import IGNORE
@@ -28,7 +29,6 @@ from srkd.plan_build import build_plan
 from srkd.plan_extension import extend_plan
 from srkd.voxel import Voxels, reach_m, voxelize, within_reach
 
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 STAGES = ("voxelize", "plan", "network", "labels")
 
 
@@ -119,7 +119,7 @@ class Segmenter:
         self.header = header
         self.network = use_backend(network.to(self.device).eval(), Backend.parse(backend, self.device))
         if self.device.type == "cpu":
-            _keep_freed_memory()
+            keep_freed_memory()
         self.last_frame = FrameStats(dict.fromkeys(STAGES, 0.0), 0, 0, 0)
 
     @classmethod
@@ -232,44 +232,6 @@ class Segmenter:
         """Class scores (M, K) of the voxels of a plan with features (M, C) float32 in its order."""
         with torch.inference_mode(), autocast(self.device, self.precision):
             return self.network(features, plan)
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """The arithmetic that a precision (a key of ``PRECISIONS``) means on a device."""
-    dtype = PRECISIONS[precision]
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
-
-
-def resolve_device(device: torch.device | str) -> torch.device:
-    """The device that a name means; "auto" is a GPU where there is one.
-
-    Raises:
-        ConfigError: unknown, or not on this machine.
-    """
-    if str(device) == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-    except RuntimeError as error:
-        raise ConfigError(f"device {device!r} is unknown: use auto, cpu, cuda or cuda:N") from error
-    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device {str(device)!r} is not there ({torch.cuda.device_count()} CUDA devices): use auto or cpu"
-        )
-    try:
-        torch.zeros(1, device=resolved).cpu()
-    except (RuntimeError, AssertionError, ImportError) as error:
-        raise ConfigError(f"device {str(device)!r} cannot be used here: use auto or cpu") from error
-    return resolved
-
-
-def _keep_freed_memory() -> None:
-    """Makes glibc keep what a frame frees for the next one; faulting it in again takes 10 to 20 % of a frame.
-
-    Its thresholds adapt: once a mapped block of up to 32 MiB is freed, blocks of that size come from the heap and up to
-    twice as much stays there unused. Other allocators just see an allocation.
-    """
-    torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8)
 
 
 class _Clock:

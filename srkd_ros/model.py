@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 import srkd
+from srkd.device import resolve_device
 from srkd.errors import CheckpointError, CloudError, ConfigError, SrkdError
 from srkd.io.message_layout import Field, RawCloud
-from srkd.segmenter import Segmenter, resolve_device
+from srkd.segmenter import Segmenter
 from srkd_ros.class_map import Scheme
 from srkd_ros.frame import FrameOptions, label_frame
 

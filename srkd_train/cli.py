@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 import jsonargparse
 
 import srkd
+from srkd.device import PRECISIONS
 from srkd.errors import CheckpointError
-from srkd.segmenter import PRECISIONS, Segmenter
+from srkd.segmenter import Segmenter
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 DEFAULT_CHECKPOINT = "student-nano"

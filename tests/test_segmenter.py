@@ -15,9 +15,10 @@ from small_networks import SPEC, header_of, small_cdsegnet, small_ptv3
 
 from srkd.checkpoint import save_checkpoint
 from srkd.cloud import Cloud
+from srkd.device import resolve_device
 from srkd.errors import CheckpointError, CloudError, ConfigError
 from srkd.plan_build import build_plan
-from srkd.segmenter import STAGES, Labels, Segmenter, resolve_device
+from srkd.segmenter import STAGES, Labels, Segmenter
 
 Points = npt.NDArray[np.float32]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from srkd.checkpoint import read_header
+from srkd.device import resolve_device
 from srkd.errors import ConfigError
 from srkd.io.atomic import write_atomic
 from srkd.progress import Progress
-from srkd.segmenter import resolve_device
 from srkd_train.cli import EXIT_FAILED, EXIT_OK, checkpoint_path, make_parser
 from srkd_train.demo_offline import SEED, SENSOR
 from srkd_train.live.bench import BAR, CASES, Case, figures_of, markdown, summarize

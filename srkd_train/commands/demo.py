@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from srkd.device import PRECISIONS
 from srkd.errors import ConfigError
-from srkd.segmenter import PRECISIONS
 from srkd_train.cli import EXIT_FAILED, EXIT_OK, checkpoint_path, make_parser
 from srkd_train.demo_offline import SEED, DemoOptions, offline_demo
 from srkd_train.live.demo import live_demo

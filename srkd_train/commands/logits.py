@@ -18,10 +18,10 @@ import torch
 from srkd.backend import Backend, use_backend
 from srkd.cdsegnet import CDSegNet
 from srkd.checkpoint import load_checkpoint
+from srkd.device import autocast, resolve_device
 from srkd.errors import CloudError
 from srkd.io.atomic import write_atomic
 from srkd.plan_build import MAX_CLOUDS, build_plan
-from srkd.segmenter import autocast, resolve_device
 from srkd_train.cli import add_runtime_arguments, checkpoint_path, make_parser
 
 Array = npt.NDArray[Any]

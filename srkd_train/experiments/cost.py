@@ -16,9 +16,10 @@ import torch
 from srkd.architectures import Network, build_network
 from srkd.checkpoint import Header, load_checkpoint, read_header
 from srkd.cloud import Cloud
+from srkd.device import resolve_device
 from srkd.labels import LabelScheme
 from srkd.progress import Progress
-from srkd.segmenter import STAGES, Segmenter, resolve_device
+from srkd.segmenter import STAGES, Segmenter
 from srkd_train.cli import checkpoint_path
 from srkd_train.data.catalog import final_part, training_part
 from srkd_train.data.loader import spread_indices

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from srkd.architectures import Network
+from srkd.device import autocast
 from srkd.labels import LabelScheme
 from srkd.progress import Progress
-from srkd.segmenter import autocast
 from srkd_train.config import DistillConfig, RunConfig
 from srkd_train.data.batch import Batch
 from srkd_train.data.catalog import Part

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from srkd.checkpoint import read_header
+from srkd.device import resolve_device
 from srkd.io.bags import PREDICTED_SUFFIX
 from srkd.progress import Progress
-from srkd.segmenter import resolve_device
 from srkd_train.demo_offline import SENSOR, DemoOptions, check_scheme
 from srkd_train.live.compare import agreement, read_labels, read_messages, score_bag
 from srkd_train.live.drive_bag import DRIVE_RATE_HZ, write_drive, write_labelled
