@@ -55,7 +55,7 @@ PRESETS: Mapping[str, Preset] = {
         about="a handful of real scans, nano networks from scratch; a run takes minutes on one core",
         every={
             "model.name": "student-nano",
-            "trainer.max_steps": 140,
+            "trainer.max_steps": 100,
             "trainer.batch_size": 2,
             "trainer.val_every": 0,
             "trainer.num_workers": 0,
@@ -69,7 +69,7 @@ PRESETS: Mapping[str, Preset] = {
             "model.name": "teacher-nano",
             "model.loss": "gls",
             "optim.lr": 0.003,  # as config/pretrain/street_teacher.yaml
-            "trainer.max_steps": 180,
+            "trainer.max_steps": 120,
         },
         ptv3=None,
     ),
