@@ -189,7 +189,7 @@ def rviz(fixed_frame: str, raw: str, colored: str, sim_time: bool) -> Node:
 
 
 def cloud_topic(bag: str) -> str:
-    """The only topic of the bag with clouds, from its metadata; TOPIC/labels and TOPIC/predicted do not count.
+    """The only topic of the bag with clouds, from its metadata; TOPIC/labels and the like do not count.
 
     Raises:
         RuntimeError: there is none, or more than one, or no metadata.
@@ -202,7 +202,7 @@ def cloud_topic(bag: str) -> str:
         clouds = [topic["name"] for topic in topics if topic["type"] == "sensor_msgs/msg/PointCloud2"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise RuntimeError(f"bag: {bag} has no metadata.yaml to find its cloud topic in: give input:=TOPIC") from error
-    made = {name + suffix for name in clouds for suffix in ("/labels", "/predicted")}
+    made = {name + suffix for name in clouds for suffix in ("/labels", "/predicted", "/teacher")}
     clouds = [name for name in clouds if name not in made]
     if len(clouds) != 1:
         raise RuntimeError(f"bag: {bag} has {len(clouds)} cloud topics ({', '.join(clouds)}): give input:=TOPIC")

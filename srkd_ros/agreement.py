@@ -14,6 +14,7 @@ import numpy as np
 from srkd_ros.comparison import Window
 from srkd_ros.counts import Counts
 from srkd_ros.diagnostics import ERROR, OK, WARN, Status
+from srkd_ros.disagreement_recorder import RecordCounts
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,13 @@ class AgreementLimits:
 
 
 def judge_agreement(
-    state: str, model: str, device: str, reading: AgreementReading, books: Books, limits: AgreementLimits
+    state: str,
+    model: str,
+    device: str,
+    reading: AgreementReading,
+    books: Books,
+    limits: AgreementLimits,
+    recorded: RecordCounts,
 ) -> Status:
     """The status of a comparison.
 
@@ -84,7 +91,7 @@ def judge_agreement(
         state: label of the lifecycle state.
         model: file name of the teacher; empty where none is loaded.
         device: that runs it.
-        reading, books, limits: as they are now.
+        reading, books, limits, recorded: as they are now.
     """
     findings = list(_findings(reading, limits)) if state == "active" else []
     level, message = findings[0] if findings else (OK, _all_well(state, reading, limits))
@@ -111,6 +118,9 @@ def judge_agreement(
         "compared": str(books.pairs.labelled),
         "skipped": str(books.skipped),
         "rejected": str(books.pairs.rejected),
+        "recorded": str(recorded.recorded),
+        "not recorded (disk too slow)": str(recorded.dropped),
+        "not recorded (see the log)": str(recorded.failed),
     }
     return Status(level, message, values)
 

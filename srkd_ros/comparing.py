@@ -18,8 +18,11 @@ from srkd_ros.agreement import AgreementLimits, AgreementReading, Books, judge_a
 from srkd_ros.class_map import ClassMap, class_table
 from srkd_ros.comparison import Comparison, Window
 from srkd_ros.diagnostics import Status
+from srkd_ros.disagreement_bags import RecordOptions, Subject
+from srkd_ros.disagreement_recorder import DisagreementRecorder, RecordCounts
 from srkd_ros.divergence import kl_sum
 from srkd_ros.frame import LabelledFrame
+from srkd_ros.messages import labelled_message
 from srkd_ros.model import Model
 from srkd_ros.priority import give_way
 from srkd_ros.schedule import Schedule
@@ -61,6 +64,7 @@ class Comparing(Activity[Pair, TeacherOutputs]):
         self._student: Student | None = None
         self._window = Window(len(model.class_names))
         self._reading = AgreementReading()
+        self._recorder: DisagreementRecorder | None = None
 
     @property
     def num_threads(self) -> int:
@@ -78,6 +82,30 @@ class Comparing(Activity[Pair, TeacherOutputs]):
     def reading(self) -> AgreementReading:
         """How far both agree lately."""
         return self._reading
+
+    def record(self, topic: str) -> None:
+        """Begins to record the clouds of a topic on which both differ most, where the parameters ask for that.
+
+        Raises:
+            ConfigError: they contradict each other.
+        """
+        values = self._node.parameters
+        options = RecordOptions(**{field.name: values[field.name] for field in fields(RecordOptions)})
+        if options.record_dir:
+            source = f"disagreement with {self.model.path.name}, weights {self.model.segmenter.header.weights_sha256}"
+            subject = Subject(topic, self._scheme.name, source)
+            self._recorder = DisagreementRecorder(subject, options, self._node.faults.report)
+
+    def recorded(self) -> RecordCounts:
+        """What became of the compared clouds in the recorder."""
+        return RecordCounts() if self._recorder is None else self._recorder.counts()
+
+    def stop(self, timeout_s: float) -> bool:
+        """As `Activity`; a slow disk is not waited for long, and keeps nobody from going on."""
+        ended = super().stop(timeout_s)
+        if self._recorder is not None:
+            self._recorder.stop(timeout_s)
+        return ended
 
     def prepare(self) -> None:
         """Lowers the worker's priority first, so that all threads of the network get it."""
@@ -127,6 +155,13 @@ class Comparing(Activity[Pair, TeacherOutputs]):
             kl = kl_sum(frame.inference, student.frame.inference, compared)
         comparison = Comparison.of(taught, said, student.probability, kl, len(self._scheme.class_names))
         self._add(pair, comparison, teacher_ms)
+        if self._recorder is not None:
+            labels = pair.labels
+            if isinstance(labels, LabelledFrame):
+                labels = labelled_message(cloud, labels.decoded, labels.labels)
+            scheme = "" if pair.student is None else pair.student.scheme.name
+            disagreement = 1 - comparison.agreement
+            self._recorder.offer(cloud, labels, frame.labels.class_id, disagreement, student_scheme=scheme)
         if self._outputs.disagreement.get_subscription_count():
             palette = self.model.segmenter.header.scheme.palette()
             differ = compared & (taught != said)
@@ -165,8 +200,8 @@ def agreement_status(state: str, model: Model | None, activity: Activity[Any, An
         node: its parameters.
     """
     limits = AgreementLimits(**{field.name: node.parameters[field.name] for field in fields(AgreementLimits)})
-    reading, books = AgreementReading(), Books()
+    reading, books, recorded = AgreementReading(), Books(), RecordCounts()
     if isinstance(activity, Comparing):
-        reading, books = activity.reading(), activity.books()
+        reading, books, recorded = activity.reading(), activity.books(), activity.recorded()
     name, device = ("", "") if model is None else (model.path.name, str(model.segmenter.device))
-    return judge_agreement(state, name, device, reading, books, limits)
+    return judge_agreement(state, name, device, reading, books, limits, recorded)

@@ -10,7 +10,7 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 
-from srkd_ros.parameters import WHEN, Parameter, Value
+from srkd_ros.parameter import WHEN, Parameter, Value
 
 OPEN_STATES = {"at once": None, "activate": ("unconfigured", "inactive"), "configure": ("unconfigured",)}
 """In which lifecycle states a parameter can change; None: in all."""

@@ -11,7 +11,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from srkd.errors import SrkdError
 from srkd_ros.declare import Parameters
-from srkd_ros.parameters import Parameter, Value
+from srkd_ros.parameter import Parameter, Value
 
 
 class ManagedNode(LifecycleNode):

@@ -26,7 +26,7 @@ from srkd_ros.health import HealthTopic, input_mismatches, output_mismatches, su
 from srkd_ros.managed_node import ManagedNode
 from srkd_ros.model import Model, ModelRequest, load_model
 from srkd_ros.msg import ModelInfo
-from srkd_ros.parameters import Parameter
+from srkd_ros.parameter import Parameter
 from srkd_ros.topics import ModelTopics, Topics, input_overrides, readable_overrides
 from srkd_ros.vitals import Vitals
 

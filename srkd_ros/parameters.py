@@ -11,50 +11,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-Value = bool | int | float | str | tuple[str, ...]
-
-WHEN = {
-    "at once": "at once",
-    "activate": "while not active",
-    "configure": "while unconfigured",
-    "start": "at start only",
-}
-"""When a change is taken, and how that reads."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a node."""
-
-    name: str
-    default: Value
-    description: str
-    """One line, a full stop at its end."""
-    when: Literal["at once", "activate", "configure", "start"] = "at once"
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-
-    @property
-    def limits(self) -> str:
-        """The range or the choices, in words; empty where there are none."""
-        if self.choices:
-            return " | ".join(self.choices)
-        return "" if self.minimum is None or self.maximum is None else f"{self.minimum:.9g} to {self.maximum:.9g}"
-
-    def refuse(self, value: Value) -> str | None:
-        """Why a value of the right type cannot be taken, in one line, or None."""
-        if self.choices and value not in self.choices:
-            return f"{self.name}: {value!r} is unknown, expected {self.limits}"
-        if self.minimum is None or self.maximum is None or not isinstance(value, int | float):
-            return None
-        if not self.minimum <= value <= self.maximum:
-            return f"{self.name}: {value!r}, expected {self.limits}"
-        return None
-
+from srkd_ros.comparison_parameters import COMPARISON
+from srkd_ros.parameter import WHEN, Parameter, Value
 
 MODEL = (
     Parameter(
@@ -158,82 +118,6 @@ SEGMENT = (
     *WATCH,
 )
 """Of the node `segment`."""
-
-COMPARISON = (
-    Parameter(
-        "compare_every_nth",
-        1,
-        "Only every n-th labelled cloud is compared; 1: each, as far as the teacher keeps up.",
-        "at once",
-        1,
-        100_000,
-    ),
-    Parameter(
-        "teacher_busy_share",
-        1.0,
-        "Greatest part of the time that the teacher may be at work; 1: as much as it can get.",
-        "at once",
-        0.001,
-        1.0,
-    ),
-    Parameter(
-        "compare_within_s",
-        2.0,
-        "A cloud is compared whatever teacher_busy_share says where the last comparison began longer ago than this; 0:"
-        " never so.",
-        "at once",
-        0.0,
-        3600.0,
-    ),
-    Parameter(
-        "teacher_niceness",
-        19,
-        "By how much the teacher's threads give way to others for a CPU; 19: to all, 0: to none. Linux only.",
-        "activate",
-        0,
-        19,
-    ),
-    Parameter(
-        "class_map",
-        "",
-        "YAML file with a line `student's class: teacher's class` each, for label schemes that differ; classes that are"
-        " not in it are left out. Empty: both must have the same classes.",
-        "configure",
-    ),
-    Parameter(
-        "window_frames",
-        100,
-        "Compared clouds over which ~/comparison and diagnostics give agreement, IoU, confusion and calibration.",
-        "at once",
-        1,
-        10_000,
-    ),
-    Parameter(
-        "agreement_warn",
-        0.8,
-        "Diagnostics warn where student and teacher agree on a smaller part of the window's points; 0: never.",
-        "at once",
-        0.0,
-        1.0,
-    ),
-    Parameter(
-        "agreement_error",
-        0.5,
-        "Diagnostics report an error where that part is below this; 0: never.",
-        "at once",
-        0.0,
-        1.0,
-    ),
-    Parameter(
-        "agreement_min_frames",
-        10,
-        "Compared clouds that the window must hold before diagnostics judge it.",
-        "at once",
-        1,
-        10_000,
-    ),
-)
-"""Of every node that compares student and teacher."""
 
 TEACHER = (
     replace(MODEL[0], default="teacher-nano"),

@@ -20,7 +20,8 @@ from srkd_ros.model import Model, ModelRequest
 from srkd_ros.model_node import ModelNode, need_model
 from srkd_ros.msg import ModelInfo
 from srkd_ros.outputs import Outputs
-from srkd_ros.parameters import SEGMENT, Parameter, Value
+from srkd_ros.parameter import Parameter, Value
+from srkd_ros.parameters import SEGMENT
 
 INPUT = "~/input/points"
 

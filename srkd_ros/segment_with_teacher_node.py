@@ -22,7 +22,7 @@ from srkd_ros.labelling import Labelling
 from srkd_ros.model import Model
 from srkd_ros.outputs import Outputs
 from srkd_ros.parameters import SEGMENT_WITH_TEACHER
-from srkd_ros.segment_node import SegmentNode
+from srkd_ros.segment_node import INPUT, SegmentNode
 from srkd_ros.teacher_messages import TeacherOutputs
 from srkd_ros.topics import ModelTopics
 from srkd_ros.vitals import Vitals
@@ -59,6 +59,7 @@ class SegmentWithTeacherNode(SegmentNode):
             raise ConfigError("the last pair is still in work: activate again in a moment")
         self._comparing = ComparingFrames(self._teacher, self._findings, self._side)
         self._comparing.start()
+        self._comparing.record(self.resolve_topic_name(INPUT))
         self._side.vitals.reset()
         # The teacher's worker has set its own number, which threads that begin to compute later would take too.
         self.set_threads()

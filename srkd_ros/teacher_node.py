@@ -43,6 +43,7 @@ class TeacherNode(ModelNode):
         """Starts the worker, then listens."""
         assert self._outputs is not None
         comparing = self.begin(ComparingTopics, self._outputs)
+        comparing.record(self.resolve_topic_name(INPUT))
         self.listen(ModelInfo, STUDENT, comparing.receive_model_info, depth=1, latched=True)
         self.listen(SegmentationReport, REPORT, comparing.receive_report, depth=5)
         self.listen(PointCloud2, LABELS, comparing.receive_labels, depth=2)

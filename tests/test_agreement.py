@@ -14,13 +14,14 @@ from srkd_ros.agreement import AgreementLimits, AgreementReading, Books, judge_a
 from srkd_ros.comparison import Comparison, Window
 from srkd_ros.counts import Counts
 from srkd_ros.diagnostics import ERROR, OK, WARN, Status
+from srkd_ros.disagreement_recorder import RecordCounts
 
 LIMITS = AgreementLimits(agreement_warn=0.8, agreement_error=0.5, agreement_min_frames=10)
 
 
 def judged(agreement: float, frames: int = 10, state: str = "active", books: Books | None = None) -> Status:
     reading = AgreementReading(frames=frames, agreement=agreement)
-    return judge_agreement(state, "t.safetensors", "cpu", reading, books or Books(), LIMITS)
+    return judge_agreement(state, "t.safetensors", "cpu", reading, books or Books(), LIMITS, RecordCounts(recorded=7))
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,7 @@ def test_keys_are_fixed_and_hold_the_books() -> None:
     counted = [one.values[name] for name in ("clouds", "labels", "matched", "unmatched", "waiting")]
     assert counted == ["12", "10", "9", "3", "1"]
     assert [one.values[name] for name in ("compared", "skipped", "rejected")] == ["3", "4", "1"]
+    assert one.values["recorded"] == "7"
 
 
 def test_a_reading_is_that_of_the_window() -> None:

@@ -17,7 +17,7 @@ from rclpy.parameter import Parameter as RosParameter  # noqa: E402
 
 from srkd.errors import ConfigError  # noqa: E402
 from srkd_ros.managed_node import ManagedNode  # noqa: E402
-from srkd_ros.parameters import Parameter, Value  # noqa: E402
+from srkd_ros.parameter import Parameter, Value  # noqa: E402
 
 TABLE = (
     Parameter("autostart", False, "x.", "start"),

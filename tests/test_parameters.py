@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from srkd_ros.parameters import SEGMENT, TABLES, Parameter, markdown, yaml_file
+from srkd_ros.parameter import Parameter
+from srkd_ros.parameters import SEGMENT, TABLES, markdown, yaml_file
 
 ROOT = Path(__file__).resolve().parent.parent
 yaml = pytest.importorskip("yaml")

@@ -15,8 +15,9 @@ from srkd.errors import BagError
 from srkd.io.bag_types import IDL_HEAD, TypeDefinition, installed_store, rosbags_missing, store_from_bag
 
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
-LABELS_SUFFIX, PREDICTED_SUFFIX = "/labels", "/predicted"
-"""Beside the clouds of a topic, a bag of ours holds their labels on the topic with one of these appended."""
+LABELS_SUFFIX, PREDICTED_SUFFIX, TEACHER_SUFFIX = "/labels", "/predicted", "/teacher"
+"""Beside the clouds of a topic, a bag of ours holds their labels on the topic with one of these appended; a teacher's
+have a name of their own, so that nothing takes them for the truth."""
 SCHEME_SUFFIX = "/label_scheme"
 """Beside its labels a topic has their scheme's name, latched, on the topic with this appended."""
 STORAGE_SUFFIXES = (".mcap", ".db3")
@@ -119,7 +120,7 @@ class BagReader:
     def cloud_topics(self) -> tuple[str, ...]:
         """The topics of clouds: PointCloud2, but for those that hold the labels of another (`LABELS_SUFFIX` ...)."""
         clouds = [topic.name for topic in self.topics if topic.type == CLOUD_TYPE]
-        labels = {name + suffix for name in clouds for suffix in (LABELS_SUFFIX, PREDICTED_SUFFIX)}
+        labels = {name + suffix for name in clouds for suffix in (LABELS_SUFFIX, PREDICTED_SUFFIX, TEACHER_SUFFIX)}
         return tuple(name for name in clouds if name not in labels)
 
     def check_topics(self, names: Collection[str]) -> None:
@@ -128,8 +129,11 @@ class BagReader:
         if missing := [name for name in names if name not in present]:
             raise BagError(f"{self.path}: no topic {missing[0]}; it has {' '.join(sorted(present)) or 'none'}")
 
-    def messages(self, topics: Collection[str] | None = None, *, start_ns: int = 0) -> Iterator[BagMessage]:
-        """The messages of some topics, or of all, in the order of their times, those before `start_ns` left out.
+    def messages(
+        self, topics: Collection[str] | None = None, *, start_ns: int = 0, stop_ns: int | None = None
+    ) -> Iterator[BagMessage]:
+        """The messages of some topics, or of all, in the order of their times, those before `start_ns` and those from
+        `stop_ns` on left out.
 
         Raises:
             BagError: a topic is not in the bag, or the bag is damaged.
@@ -137,10 +141,11 @@ class BagReader:
         if topics is not None:
             self.check_topics(topics)
         wanted = [each for each in self._connections if topics is None or each.topic in topics]
-        missing = {each.topic: each.msgcount for each in wanted if each.msgcount and start_ns <= self.start_ns}
+        whole = start_ns <= self.start_ns and stop_ns is None
+        missing = {each.topic: each.msgcount for each in wanted if each.msgcount and whole}
         if not wanted:
             return
-        found = self._reader.messages(wanted, start=start_ns or None)
+        found = self._reader.messages(wanted, start=start_ns or None, stop=stop_ns)
         while True:
             try:
                 connection, time_ns, raw = next(found)
