@@ -13,7 +13,7 @@ from srkd.input_spec import InputSpec
 from srkd_train.data.transforms import Augment
 from srkd_train.objective_config import ObjectiveConfig
 
-DataName = Literal["street", "semantickitti", "nuscenes", "waymo", "scannet"]
+DataName = Literal["street", "semantickitti", "nuscenes", "waymo", "scannet", "bag"]
 
 
 ROOT_HOLDS = {
@@ -21,6 +21,7 @@ ROOT_HOLDS = {
     "nuscenes": "the folder that holds samples/, lidarseg/ and v1.0-trainval/",
     "waymo": "the folder that holds training/ and validation/",
     "scannet": "the folder that holds scans/",
+    "bag": "a rosbag2, a folder of them, or several joined by commas",
 }
 """What the root folder of a data set holds, in words."""
 
@@ -30,9 +31,9 @@ class DataConfig:
     """Which clouds to train on and how they enter the network."""
 
     name: DataName = "street"
-    """Data set: street (made on the fly), or semantickitti, nuscenes, waymo, scannet (they need data.root)."""
+    """Data set: street (made on the fly), or semantickitti, nuscenes, waymo, scannet, bag (they need data.root)."""
     root: str | None = None
-    """Folder of the data set."""
+    """Folder of the data set; rosbags: one, a folder of them, or several joined by commas."""
     train_split: str = "train"
     """Split of nuScenes, Waymo and ScanNet to train on."""
     val_split: str = "val"
@@ -51,8 +52,16 @@ class DataConfig:
     """Street sensors by name."""
     frames_per_street: int = 2
     """Scans of each training street by each sensor, 0.8 s apart."""
+    topic: str | None = None
+    """Topic of the clouds in bags; null for the only one."""
+    every: int = 1
+    """Train on every n-th cloud of a bag: the clouds of a slow robot are much alike."""
+    labels: bool = False
+    """Take the ground truth that bags hold on TOPIC/labels, and only clouds that have it; else none is looked at."""
+    val_root: str | None = None
+    """Bags with ground truth to validate and to score on; null for those of data.root, where they have it."""
     cache_dir: str | None = None
-    """Folder for generated streets; null for $SRKD_CACHE or ~/.cache/srkd."""
+    """Folder for generated streets and the indices of bags; null for $SRKD_CACHE or ~/.cache/srkd."""
     input: InputSpec = field(default_factory=lambda: InputSpec(voxel_size_m=0.05))
     """Voxel size, feature columns, intensity transform and range; stored in the checkpoint."""
     augment: Augment = field(default_factory=Augment)
@@ -62,7 +71,14 @@ class DataConfig:
     shuffle_orders: bool = True
     """Draw the curve of every attention block at random in training."""
 
+    @property
+    def unlabelled(self) -> bool:
+        """Whether there is nothing but clouds to learn from."""
+        return self.name == "bag" and not self.labels
+
     def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ConfigError(f"data.every={self.every} takes no cloud, give at least 1")
         if self.name != "street" and self.root is None:
             raise ConfigError(f"data.root is not set, {self.name} needs {ROOT_HOLDS[self.name]}: --data.root DIR")
         for key, value in (("data.share", self.share), ("data.mix_p", self.mix_p)):

@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Distillation: a student learns from labels and from a frozen teacher."""
+"""Distillation: a student learns from a frozen teacher, and from labels where there are any."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from srkd.architectures import Network
@@ -13,6 +14,8 @@ from srkd.labels import LabelScheme
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import DistillConfig
 from srkd_train.distiller import Distiller
+from srkd_train.objective import DISTILLED, make_recipe
+from srkd_train.objective_config import ObjectiveConfig
 from srkd_train.runs import RunFolder
 from srkd_train.teacher import FrozenTeacher, check_pair
 from srkd_train.training import Outcome, make_network, train
@@ -34,7 +37,22 @@ def distill(config: DistillConfig, *, command: Sequence[str]) -> Outcome | None:
                 f" {str(before)[:12]}: give the same teacher"
             )
     facts = {"teacher": teacher.architecture, "teacher_sha256": teacher.weights_sha256}
-    return train(config, command=command, build=lambda scheme: distiller_module(config, scheme), facts=facts)
+    return train(
+        config,
+        command=command,
+        build=lambda scheme: distiller_module(config, scheme),
+        facts=facts,
+        taught=teacher.scheme,
+    )
+
+
+def teacher_scheme(config: DistillConfig) -> LabelScheme:
+    """What the teacher of a run teaches.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    return read_header(checkpoint_path(config.teacher)).scheme
 
 
 def distiller_module(config: DistillConfig, scheme: LabelScheme) -> Distiller:
@@ -54,7 +72,7 @@ def make_distiller(config: DistillConfig, scheme: LabelScheme, teacher: Network)
     """A fresh student beside a teacher.
 
     Raises:
-        ConfigError: the student has a noise branch.
+        ConfigError: the student has a noise branch, or the objective needs labels where there are none.
     """
     student = make_network(config, scheme)
     if isinstance(student, CDSegNet):
@@ -66,8 +84,29 @@ def make_distiller(config: DistillConfig, scheme: LabelScheme, teacher: Network)
         FrozenTeacher(teacher, seed=config.teacher_seed),
         scheme.class_names,
         config.optim,
-        config.objective,
+        objective_for(config),
         max_steps=config.trainer.max_steps,
         voxel_size_m=config.data.input.voxel_size_m,
         seed=config.trainer.seed,
     )
+
+
+def objective_for(config: DistillConfig) -> ObjectiveConfig:
+    """The objective on the clouds of a run: without labels logits are compared at all points, for none is labelled.
+
+    Raises:
+        ConfigError: it has no term of the teacher's, or scales them by the supervised loss, where there are no labels.
+    """
+    objective = config.objective
+    if not config.data.unlabelled:
+        return objective
+    if not make_recipe(objective).uses(*DISTILLED):
+        raise ConfigError(
+            "objective.weights: no term of the teacher's has a weight, and bags have no labels to learn from"
+        )
+    if objective.calibrate_steps:
+        raise ConfigError(
+            f"objective.calibrate_steps={objective.calibrate_steps} scales terms by the loss on labels, bags have none:"
+            " give 0"
+        )
+    return replace(objective, kl_points="all")

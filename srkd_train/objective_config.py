@@ -87,7 +87,7 @@ class ObjectiveConfig:
     kl_tau: float = 2.0
     """Temperature of the logit divergence."""
     kl_points: Literal["labelled", "all"] = "labelled"
-    """Points whose logits are compared."""
+    """Points whose logits are compared; of bags without labels all of them, whatever is said here."""
     channel_source: Literal["features", "logits"] = "features"
     """What the channel-wise term compares."""
     channel_tau: float = 2.0

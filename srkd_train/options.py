@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound="DataclassInstance")
 
+_BAG = "bag:"
+
 
 def parse(
     argv: Sequence[str], kind: type[Config], *, prog: str, about: str, switches: Mapping[str, str] | None = None
@@ -45,6 +47,24 @@ def parse(
     except (ArgumentError, TypeError, yaml.YAMLError) as error:
         raise ConfigError(_explain(str(error), kind, prog)) from error
     return kind(**{entry.name: getattr(values, entry.name) for entry in fields(kind)})
+
+
+def spell_out(argv: Sequence[str], key: str = "data.name") -> list[str]:
+    """The words of a command line with `--data bag:PATH` in full: `--data.name bag --data.root PATH`.
+
+    Args:
+        argv: the words.
+        key: option that takes the name of a data set.
+    """
+    words: list[str] = []
+    for word in argv:
+        if words[-1:] == ["--data"] and word.startswith(_BAG):
+            words[-1:] = [f"--{key}", "bag", "--data.root", word.removeprefix(_BAG)]
+        elif word.startswith(f"--data={_BAG}"):
+            words += [f"--{key}", "bag", "--data.root", word.removeprefix(f"--data={_BAG}")]
+        else:
+            words.append(word)
+    return words
 
 
 def to_yaml(config: Any) -> str:

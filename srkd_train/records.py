@@ -33,6 +33,8 @@ def training_facts(config: RunConfig, part: Part, command: Sequence[str]) -> dic
         "started": date.today().isoformat(),
         "torch": torch.__version__,
     }
+    if part.digest is not None:
+        facts["data_sha256"] = part.digest
     if config.model.init is not None:
         facts["init_sha256"] = read_header(checkpoint_path(config.model.init)).weights_sha256
     return facts

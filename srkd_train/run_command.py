@@ -14,7 +14,7 @@ from srkd.io.atomic import write_atomic
 from srkd.labels import LabelScheme
 from srkd_train.config import RunConfig
 from srkd_train.modules import Segmentation
-from srkd_train.options import parse
+from srkd_train.options import parse, spell_out
 from srkd_train.runs import RunFolder
 from srkd_train.training import Outcome
 from srkd_train.trial import try_steps
@@ -48,6 +48,7 @@ def run(
     about: str,
     build: Callable[[Config, LabelScheme], Segmentation],
     train: Callable[..., Outcome | None],
+    taught: Callable[[Config], LabelScheme] | None = None,
 ) -> int:
     """Runs a command that trains; the exit code.
 
@@ -57,10 +58,12 @@ def run(
         verb, about: for the help.
         build: makes what is trained, for a trial.
         train: (config, command=words) -> outcome.
+        taught: what the teacher of a run teaches, for a trial on clouds without labels.
     """
     config = read_config(argv, kind, verb=verb, about=about)
     if config.dry_run:
-        sys.stdout.write(try_steps(config, lambda scheme: build(config, scheme)).to_text())
+        scheme = None if taught is None else taught(config)
+        sys.stdout.write(try_steps(config, lambda scheme: build(config, scheme), taught=scheme).to_text())
         return 0
     outcome = train(config, command=["srkd", verb, *argv])
     if outcome is not None:
@@ -76,7 +79,7 @@ def read_config(argv: Sequence[str], kind: type[Config], *, verb: str, about: st
     """
 
     def parsed(words: Sequence[str]) -> Config:
-        return parse(words, kind, prog=f"srkd {verb}", about=about, switches=SWITCHES)
+        return parse(spell_out(words), kind, prog=f"srkd {verb}", about=about, switches=SWITCHES)
 
     given = parsed(argv)
     folder = RunFolder(Path(given.out))
@@ -120,6 +123,7 @@ def _differences(before: RunConfig, after: RunConfig) -> list[tuple[str, Any, An
         for name in old.__dataclass_fields__:
             free = (entry.name == "trainer" and name in FREE) or (entry.name, name) in (
                 ("data", "root"),
+                ("data", "val_root"),
                 ("data", "cache_dir"),
             )
             if not free and getattr(old, name) != getattr(new, name):

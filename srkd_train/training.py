@@ -4,6 +4,7 @@
 
 import logging
 import pickle
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +17,14 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from srkd.architectures import ARCHITECTURES, Network, network_from_config
 from srkd.cdsegnet import CDSegNetConfig
-from srkd.checkpoint import Header, load_checkpoint
+from srkd.checkpoint import Header, load_checkpoint, read_header
 from srkd.errors import CheckpointError, ConfigError
 from srkd.labels import LabelScheme
 from srkd.plan import PlanSpec
 from srkd_train.callbacks import Clock, Report, Stop
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import RunConfig, TrainerConfig
-from srkd_train.data.catalog import Part, final_part, training_part, validation_part
+from srkd_train.data.catalog import Part, final_part, training_part, validation_part, why_not_scored
 from srkd_train.data.loader import (
     EvaluationBatches,
     Loader,
@@ -68,6 +69,7 @@ def train(
     command: Sequence[str],
     build: Callable[[LabelScheme], Segmentation],
     facts: Mapping[str, object] | None = None,
+    taught: LabelScheme | None = None,
 ) -> Outcome | None:
     """Train as configured; a stopped run returns normally and can be resumed.
 
@@ -76,6 +78,7 @@ def train(
         command: the command line, for the records.
         build: makes the module to train for the scheme of the data; its network is what is saved.
         facts: more for the checkpoint's header on how it was made.
+        taught: what a teacher teaches, for clouds without labels.
 
     Returns:
         What the run came to; None in all but the first process of a distributed run.
@@ -88,8 +91,11 @@ def train(
     if first_process:
         folder.check(resume=config.resume)
     prepare_process(config.trainer)
-    part = training_part(config.data)
+    part = training_part(config.data, taught)
     module = build(part.clouds.scheme)
+    if config.resume:
+        _refuse_other_clouds(config, folder, part)
+    given, config = config, _as_it_can_be(config, part, tell=first_process)
     command = folder.first_command() or command
     start = _saved_step(folder) if config.resume else 0
     clock = Clock()
@@ -119,7 +125,7 @@ def train(
     if config.trainer.final_eval:
         final_part(config.data)  # whether it is there; better known now than after the training
     if first_process:
-        folder.create(config, command)
+        folder.create(given, command)
     if start < config.trainer.max_steps:
         state = folder.state if config.resume else None
         try:
@@ -226,6 +232,29 @@ def _trainer(config: RunConfig, folder: RunFolder, callbacks: list[lightning.Cal
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _as_it_can_be(config: RunConfig, part: Part, *, tell: bool) -> RunConfig:
+    """The run without the scores for which there is no ground truth."""
+    notes = [] if part.note is None else [part.note]
+    trainer = config.trainer
+    if trainer.final_eval or trainer.val_every:
+        why = why_not_scored(config.data, part.clouds.scheme)
+        if why is not None:
+            notes.append(f"no validation and no final score: {why}")
+            config = replace(config, trainer=replace(trainer, final_eval=False, val_every=0))
+    if tell:
+        sys.stderr.write("".join(f"note: {note}\n" for note in notes))
+    return config
+
+
+def _refuse_other_clouds(config: RunConfig, folder: RunFolder, part: Part) -> None:
+    before = read_header(folder.last).training.get("data_sha256") if folder.last.is_file() else part.digest
+    if before != part.digest:
+        raise ConfigError(
+            f"--resume: data.root {config.data.root} holds clouds {str(part.digest)[:12]}, the run was started with"
+            f" {str(before)[:12]}: give the same bags"
+        )
 
 
 def _saved_step(folder: RunFolder) -> int:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import torch
 
+from srkd.device import autocast
 from srkd.labels import LabelScheme
 from srkd.progress import clock
-from srkd.segmenter import autocast
 from srkd_train.config import RunConfig
 from srkd_train.data.catalog import training_part
 from srkd_train.modules import Segmentation
@@ -62,18 +62,21 @@ class Trial:
         )
 
 
-def try_steps(config: RunConfig, build: Callable[[LabelScheme], Segmentation]) -> Trial:
+def try_steps(
+    config: RunConfig, build: Callable[[LabelScheme], Segmentation], *, taught: LabelScheme | None = None
+) -> Trial:
     """Takes a few steps on one device as the run would; trains nothing that is kept.
 
     Args:
         config: the whole run.
         build: makes what is trained for the scheme of the data.
+        taught: what a teacher teaches, for clouds without labels.
 
     Raises:
         SrkdError: the run could not start either.
     """
     prepare_process(config.trainer)
-    part = training_part(config.data)
+    part = training_part(config.data, taught)
     on_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     module = build(part.clouds.scheme).to(device).train()

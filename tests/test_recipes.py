@@ -15,6 +15,7 @@ from srkd.checkpoint import read_header
 from srkd.labels import SCHEMES
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import DistillConfig, RunConfig
+from srkd_train.distillation import objective_for
 from srkd_train.options import parse
 from srkd_train.teacher import check_pair
 
@@ -33,12 +34,12 @@ def read(path: Path, kind: type[Any]) -> Any:
 @pytest.mark.parametrize("path", PRETRAIN + DISTILL, ids=lambda path: f"{path.parent.stem}-{path.stem}")
 def test_recipes_are_valid(path: Path) -> None:
     config = read(path, DistillConfig if path.parent.stem == "distill" else RunConfig)
-    assert config.model.name in ARCHITECTURES and config.data.name in SCHEMES
+    assert config.model.name in ARCHITECTURES and config.data.name in (*SCHEMES, "bag")
     assert path.stem.startswith(config.data.name)
 
 
 def test_every_data_set_has_a_student_a_teacher_and_a_distillation() -> None:
-    assert {path.stem for path in DISTILL} == set(DATA)
+    assert {path.stem for path in DISTILL} == {*DATA, "bag", "semantickitti_nano"}
     assert {path.stem for path in PRETRAIN} == {*DATA, *(f"{name}_teacher" for name in DATA), "semantickitti_nano"}
 
 
@@ -65,7 +66,16 @@ def test_the_baseline_on_streets_has_the_schedule_of_the_distillation() -> None:
     check_pair(distill.teacher, teacher.input, teacher.scheme, distill.data.input, SCHEMES["street"])
 
 
-@pytest.mark.parametrize("path", [p for p in PRETRAIN + DISTILL if "street" not in p.stem and "nano" not in p.stem])
+def test_the_bundled_pair_learns_from_bags_as_it_is() -> None:
+    config = read(FOLDER / "distill/bag.yaml", DistillConfig)
+    assert config.data.unlabelled and objective_for(config) == config.objective
+    assert config.data.augment == read(FOLDER / "distill/street.yaml", DistillConfig).data.augment
+    for name in (config.teacher, config.model.init):
+        header = read_header(checkpoint_path(name))
+        check_pair(name, header.input, header.scheme, config.data.input, SCHEMES["street"])
+
+
+@pytest.mark.parametrize("path", [p for p in PRETRAIN + DISTILL if not re.search("street|nano|bag", p.stem)])
 def test_steps_are_whole_epochs(path: Path) -> None:
     config = read(path, DistillConfig if path.parent.stem == "distill" else RunConfig)
     steps_an_epoch = TRAINING_CLOUDS[config.data.name] // config.trainer.batch_size

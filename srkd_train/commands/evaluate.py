@@ -23,14 +23,15 @@ from srkd_train.data.catalog import DATA_SPLITS, Part, split_part
 from srkd_train.data.loader import spread_indices
 from srkd_train.evaluation import PROTOCOLS, evaluate
 from srkd_train.feature_noise import with_noise
+from srkd_train.options import spell_out
 from srkd_train.submissions import FORMATS, Submission
 
-DEFAULT_SPLITS = {name: "held_out" if name == "street" else "val" for name in DATA_SPLITS}
+DEFAULT_SPLITS = {name: {"street": "held_out", "bag": "all"}.get(name, "val") for name in DATA_SPLITS}
 
 
 def main(argv: list[str]) -> int:
     """`srkd evaluate CHECKPOINT --data NAME [--data.root DIR] [--protocol single|tta] ...`; the exit code."""
-    args = _parser().parse_args(argv)
+    args = _parser().parse_args(spell_out(argv, "data"))
     _check(args)
     path = checkpoint_path(args.checkpoint)
     segmenter = load_segmenter(args.checkpoint, args)
@@ -43,6 +44,8 @@ def main(argv: list[str]) -> int:
         root=args.root,
         sequences=args.sequences,
         sensors=args.sensors,
+        topic=args.topic,
+        spec=segmenter.header.input,
         cache=cache_dir(args.cache_dir),
     )
     scheme = segmenter.header.scheme
@@ -95,9 +98,10 @@ def _parser() -> Parser:
     parser.add_argument("--data", required=True, choices=sorted(DATA_SPLITS), help="data set")
     parser.add_argument("--data.root", dest="root", help="folder of the data set")
     splits = "; ".join(f"{name}: {' | '.join(names)}" for name, names in DATA_SPLITS.items())
-    parser.add_argument("--split", help=f"default: held_out of street, else val. {splits}")
+    parser.add_argument("--split", help=f"default: held_out of street, all of a bag, else val. {splits}")
     parser.add_argument("--sequences", nargs="+", help="SemanticKITTI sequences instead of a split's, e.g. 08")
     parser.add_argument("--sensors", nargs="+", help="street sensors, e.g. beams16 (default: all)")
+    parser.add_argument("--topic", help="topic of the clouds of bags (default: the only one)")
     parser.add_argument("--limit", type=int, help="only so many clouds, spread over the split")
     parser.add_argument("--protocol", default="single", choices=sorted(PROTOCOLS), help="how clouds are labelled")
     parser.add_argument("--absent-as-zero", action="store_true", help="count classes without a point as 0 in the means")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from srkd.errors import ConfigError
+from srkd.errors import BagError, ConfigError
 from srkd.progress import clock
 from srkd_train.cli import table
 from srkd_train.experiments.cost import measure_cost, write_cost
@@ -51,6 +51,8 @@ def main(argv: list[str]) -> int:
         raise ConfigError(f"{name!r} is no experiment: {hint}give {' | '.join(ABOUT)}")
     args, words = _parser(name).parse_known_args(argv[1:])
     _check(name, args)
+    if name == "shift" and any(word.startswith("--teacher.") for word in words):
+        raise ConfigError("shift takes a teacher as it is, --teacher CHECKPOINT; leave --teacher.SECTION.KEY out")
     if name == "cost":
         cores = len(os.sched_getaffinity(0))
         words = ["--trainer.threads", str(cores), *words]
@@ -95,7 +97,10 @@ def _listing(name: str, setup: Setup, pool: Pool) -> str:
     seeds = setup.seeds[:1] if name == "pictures" else setup.seeds
     lines: list[tuple[str, ...]] = [("run", "folder", "state", "minutes")]
     for run in ordered([row.runs[seed] for row in rows for seed in seeds]):
-        place, result = pool.place(run), pool.result(run)
+        try:
+            place, result = pool.place(run), pool.result(run)
+        except BagError:  # what `prepare` is to write
+            place, result = None, None
         where = "after its source" if place is None else place.path.name
         steps = 0 if place is None else place.step()
         state = "done" if result else f"step {steps} of {run.steps}" if steps else "to do"

@@ -54,12 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _street(args: Any) -> Scenes:
     """A drive through a synthetic street, 10 clouds a second, with ground truth and poses, as a bag."""
     frames = round(args.seconds * 10) if args.frames is None else args.frames
-    return {"street": lambda: street_source(args.seed, args.sensor, frames)}
+    return {"street": lambda: street_source(args.seed, args.sensor, frames, world=args.world)}
 
 
 def _street_arguments(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=10000, help="street; those the bundled network never saw: 10000 on")
-    parser.add_argument("--sensor", default="beams32", help="beams16, beams32 or beams64")
+    parser.add_argument("--sensor", default="beams32", help="beams16, beams32, beams64 or beams40")
+    parser.add_argument("--world", default="street", help="street or old_town; bundled networks do not know old_town")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the drive")
     parser.add_argument("--frames", type=int, default=None, help="clouds, instead of seconds")
 

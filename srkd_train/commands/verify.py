@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
 
 def add_data_arguments(parser: Parser) -> None:
     """The data set and where it is."""
-    parser.add_argument("data", choices=sorted(DATA_SPLITS), help="data set")
+    parser.add_argument("data", choices=sorted(DATA_SPLITS.keys() - {"bag"}), help="data set")
     parser.add_argument("--data.root", dest="root", help="folder of the data set")
     parser.add_argument("--sequences", nargs="+", help="SemanticKITTI sequences instead of a split's")
     parser.add_argument("--sensors", nargs="+", help="street sensors (default: all)")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srkd.errors import ConfigError
+from srkd.input_spec import InputSpec
+from srkd.labels import LabelScheme
 from srkd_train.config import HELD_OUT_SEEDS, ROOT_HOLDS, DataConfig, cache_dir
 from srkd_train.data.loader import LabelledClouds
 from srkd_train.data.semantickitti import SPLITS
@@ -21,6 +23,7 @@ DATA_SPLITS: dict[str, tuple[str, ...]] = {
     "nuscenes": ("train", "val", "test", "mini_train", "mini_val"),
     "waymo": ("train", "val", "test"),
     "scannet": ("train", "val", "test"),
+    "bag": ("all",),
 }
 """Data sets, and their splits."""
 
@@ -36,10 +39,43 @@ class Part:
     """Which clouds, in words, for a checkpoint's header."""
     group: int = 1
     """Clouds that are made together."""
+    digest: str | None = None
+    """Of what they are, where a path alone does not say it: bags."""
+    note: str | None = None
+    """What a user should know about them, in one line."""
 
 
-def training_part(config: DataConfig) -> Part:
-    """The clouds to train on: a share of the scenes (streets, rooms; of the scans of SemanticKITTI) of a split."""
+def training_part(config: DataConfig, taught: LabelScheme | None = None) -> Part:
+    """The clouds to train on: a share of the scenes (streets, rooms; of the scans of SemanticKITTI, the clouds of bags)
+    of a split.
+
+    Args:
+        config: which.
+        taught: what a teacher teaches; the classes of clouds that have no labels.
+
+    Raises:
+        ConfigError: the data set cannot be used, or there are neither labels nor a teacher.
+        CloudError, BagError: it is not there, or damaged.
+    """
+    if config.name == "bag":
+        if config.unlabelled and taught is None:
+            raise ConfigError(
+                f"data.root {config.root}: bags have no labels to learn from; learn from a teacher with `srkd distill`,"
+                " or from the ground truth of bags that hold some with --data.labels true"
+            )
+        scheme = None if config.labels else taught
+        return bag_part(
+            config.root,
+            scheme,
+            topic=config.topic,
+            every=config.every,
+            share=config.share,
+            spec=config.input,
+            cache=cache_dir(config.cache_dir),
+        )
+    for key, usual in (("topic", None), ("every", 1), ("labels", False), ("val_root", None)):
+        if getattr(config, key) != usual:
+            raise ConfigError(f"data.{key}={getattr(config, key)} is for bags, leave it out for {config.name}")
     if config.name == "street":
         cache = cache_dir(config.cache_dir)
         return street_part(config.seeds, config.sensors, config.frames_per_street, cache=cache, share=config.share)
@@ -50,6 +86,10 @@ def training_part(config: DataConfig) -> Part:
 
 def validation_part(config: DataConfig) -> Part:
     """The clouds to choose the best weights by."""
+    if config.name == "bag":
+        every = config.every if config.val_root is None else 1
+        root, cache = config.val_root or config.root, cache_dir(config.cache_dir)
+        return bag_part(root, None, topic=config.topic, every=every, spec=config.input, cache=cache)
     if config.name == "street":
         return street_part(config.val_seeds, config.sensors, 1, cache=cache_dir(config.cache_dir))
     return _part(config.name, config.val_split, config.root, config.val_sequences, cache_dir(config.cache_dir))
@@ -70,6 +110,8 @@ def split_part(
     root: str | None = None,
     sequences: Sequence[str] | None = None,
     sensors: Sequence[str] | None = None,
+    topic: str | None = None,
+    spec: InputSpec | None = None,
     cache: Path | None = None,
 ) -> Part:
     """A split by name.
@@ -80,6 +122,8 @@ def split_part(
         root: folder of the data set.
         sequences: SemanticKITTI sequences to take instead of a split's.
         sensors: street sensors; None for all.
+        topic: of the clouds of bags; None for the only one.
+        spec: input of the network; intensities of bags are brought to its scale.
         cache: folder for generated streets; None makes them anew each time.
 
     Raises:
@@ -88,9 +132,11 @@ def split_part(
     """
     if name not in DATA_SPLITS:
         raise ConfigError(f"--data {name} is unknown, give {' | '.join(DATA_SPLITS)}")
-    for option, value, owner in (("sequences", sequences, "semantickitti"), ("sensors", sensors, "street")):
+    options = (("sequences", sequences, "semantickitti"), ("sensors", sensors, "street"), ("topic", topic, "bag"))
+    for option, value, owner in options:
         if value is not None and name != owner:
-            raise ConfigError(f"--{option} {' '.join(value)} is for {owner}, leave it out for {name}")
+            words = value if isinstance(value, str) else " ".join(value)
+            raise ConfigError(f"--{option} {words} is for {owner}, leave it out for {name}")
     if name != "street" and root is None:
         raise ConfigError(f"--data.root is not set, {name} needs {ROOT_HOLDS[name]}")
     if split not in DATA_SPLITS[name] and sequences is None:
@@ -98,6 +144,8 @@ def split_part(
         raise ConfigError(f"--split {split} is unknown for {name}, give {' | '.join(DATA_SPLITS[name])}{more}")
     if name == "street":
         return street_part(STREET_SPLITS[split], sensors, 1, cache=cache)
+    if name == "bag":
+        return bag_part(root, None, topic=topic, spec=spec, cache=cache_dir(None) if cache is None else cache)
     if name == "semantickitti" and sequences is None:
         sequences = SPLITS[split]
     return _part(name, split, root, sequences, cache)
@@ -125,6 +173,75 @@ def street_part(
     )
     portion = "" if share == 1 else f"{len(chosen)} of {seeds[1] - seeds[0]} "
     return Part(clouds, portion + described, group=len(names) * frames)
+
+
+def bag_part(
+    root: str | None,
+    scheme: LabelScheme | None,
+    *,
+    topic: str | None = None,
+    every: int = 1,
+    share: float = 1.0,
+    spec: InputSpec | None = None,
+    cache: Path,
+) -> Part:
+    """Clouds of bags.
+
+    Args:
+        root, topic, cache: see :func:`srkd_train.data.bag.open_bags`.
+        scheme: what a teacher teaches; None for the ground truth that the bags hold.
+        every, spec: see :class:`srkd_train.data.bag.BagClouds`.
+        share: share of the clouds to take.
+
+    Raises:
+        ConfigError: the root is missing, the bags do not fit each other, or have no ground truth.
+        BagError, CloudError: a bag is damaged or has no such clouds.
+    """
+    from srkd_train.data import bag
+
+    if root is None:
+        raise ConfigError(f"--data.root is not set, bag needs {ROOT_HOLDS['bag']}")
+    indices = bag.open_bags(root, topic, cache)
+    known = bag.truth_scheme(indices) if scheme is None else scheme
+    if known is None:
+        raise ConfigError(f"{bag.named(indices)}: no ground truth of a named scheme, as `srkd to_bag` writes it")
+    whole = bag.BagClouds(indices, known, every=every, labels=scheme is None, spec=spec)
+    clouds, portion = share_of(whole, share)
+    described = bag.named(indices) + (f", one cloud in {every}" if every > 1 else "")
+    return Part(clouds, portion + described, digest=bag.digest(indices, labels=scheme is None), note=whole.note())
+
+
+def bag_digests(config: DataConfig) -> list[str]:
+    """What is in the bags to train on and to score on, ground truth included, as SHA-256.
+
+    Raises:
+        ConfigError, BagError, CloudError: see :func:`bag_part`.
+    """
+    from srkd_train.data import bag
+
+    roots = filter(None, (config.root, config.val_root))
+    cache = cache_dir(config.cache_dir)
+    return [bag.digest(bag.open_bags(root, config.topic, cache), labels=True) for root in roots]
+
+
+def why_not_scored(config: DataConfig, scheme: LabelScheme) -> str | None:
+    """Why a run cannot be validated and scored on its own bags; None where it can.
+
+    Args:
+        config: of any data set.
+        scheme: what is learnt.
+    """
+    if config.name != "bag" or config.val_root is not None:
+        return None
+    from srkd_train.data import bag
+
+    indices = bag.open_bags(str(config.root), config.topic, cache_dir(config.cache_dir))
+    truth = bag.truth_scheme(indices)
+    if truth is None:
+        return f"{bag.named(indices)}: no ground truth; --data.val_root takes bags that hold some"
+    if truth.class_names != scheme.class_names:
+        return f"{bag.named(indices)}: its ground truth is of {truth.name}, the classes learnt of {scheme.name}"
+    return None
 
 
 def _part(name: str, split: str, root: str | None, sequences: Sequence[str] | None, cache: Path | None) -> Part:

@@ -26,6 +26,8 @@ def run_comparison(name: str, comparison: Comparison, setup: Setup, pool: Pool, 
         SrkdError, Stopped: see :meth:`Pool.complete`.
     """
     rows = comparison.rows(setup)
+    if comparison.prepare is not None:
+        comparison.prepare(setup)
     results = pool.complete([run for row in rows for run in row.runs.values()])
     lines = [_line(row, results) for row in rows]
     clouds = dict.fromkeys(str(results[run].scores["clouds"]) for row in rows for run in row.runs.values())
@@ -42,7 +44,7 @@ def run_comparison(name: str, comparison: Comparison, setup: Setup, pool: Pool, 
         notes = [*notes, note]
     facts["runs"] = [_facts(row, seed, results) for row in rows for seed in row.runs]
     title = comparison.about[0].upper() + comparison.about[1:]
-    return Table(title, lines, list(clouds), notes, comparison.x_label, facts)
+    return Table(title, lines, list(clouds), notes, comparison.x_label, facts, comparison.reference)
 
 
 def weights_of(run: Run, results: Mapping[Run, Result]) -> Path:

@@ -86,14 +86,10 @@ class Pool:
         Raises:
             CheckpointError: a checkpoint it starts from cannot be read.
         """
-        weights: Path | None = None
-        if isinstance(run.source, Run):
-            if self.result(run.source) is None:
-                return None
-            weights = self._done[run.source].weights
-        elif run.source is not None:
-            weights = checkpoint_path(run.source)
-        return Workplace(run, self.folder / folder_name(run, weights), weights)
+        if any(self.result(need) is None for need in run.needs):
+            return None
+        weights, start = (self._weights(each) for each in (run.source, run.start))
+        return Workplace(run, self.folder / folder_name(run, weights, start), weights, start)
 
     def result(self, run: Run) -> Result | None:
         """The result of a run; None where it is not done."""
@@ -104,6 +100,12 @@ class Pool:
                 return None
             self._done[run] = Result(run, place.path, scores)
         return self._done[run]
+
+    def _weights(self, source: Run | str | None) -> Path | None:
+        """The file that a run has left, or a path or name means."""
+        if source is None:
+            return None
+        return self._done[source].weights if isinstance(source, Run) else checkpoint_path(source)
 
     def complete(self, runs: Sequence[Run]) -> dict[Run, Result]:
         """Does what is not done yet, what others build on first.

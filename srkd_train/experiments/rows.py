@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from srkd_train.experiments import shift
 from srkd_train.experiments.run import Run
 from srkd_train.experiments.setup import Setup
 
@@ -50,6 +51,10 @@ class Comparison:
     notes: Callable[[Setup], list[str]]
     x_label: str = ""
     """Name of the horizontal axis, with its unit."""
+    reference: str = BASELINE
+    """Series of the row that others are compared with."""
+    prepare: Callable[[Setup], None] | None = None
+    """Makes what its runs need."""
 
 
 def gap(setup: Setup) -> list[Row]:
@@ -142,6 +147,11 @@ def feature_dim(setup: Setup) -> list[Row]:
     return rows
 
 
+def moved(setup: Setup) -> list[Row]:
+    """A student before and after it has learnt from the bags of another place."""
+    return [Row(series, runs) for series, runs in shift.runs_by_row(setup).items()]
+
+
 def _row(setup: Setup, series: str, make: Callable[[int], Run], x: float | None = None) -> Row:
     return Row(series, {seed: make(seed) for seed in setup.seeds}, x)
 
@@ -186,6 +196,13 @@ COMPARISONS: Mapping[str, Comparison] = {
     ),
     "feature-dim": Comparison(
         "by the width of the projector in the cross-sample term (Table 6)", feature_dim, _schedule, "projector width"
+    ),
+    "shift": Comparison(
+        "a student moved to an old town and another sensor, before and after learning from its own unlabelled bags",
+        moved,
+        shift.notes,
+        reference=shift.BEFORE,
+        prepare=shift.write_bags,
     ),
 }
 """Experiments by name."""

@@ -15,6 +15,7 @@ from srkd.checkpoint import read_header
 from srkd.errors import ConfigError
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import DistillConfig, RunConfig
+from srkd_train.data.catalog import bag_digests
 from srkd_train.run_command import FREE, SWITCHES
 
 Verb = Literal["pretrain", "distill", "evaluate"]
@@ -25,6 +26,7 @@ _MADE_WITHOUT: tuple[tuple[str, ...], ...] = (
     ("out",),
     *((name,) for name in SWITCHES),
     ("data", "root"),
+    ("data", "val_root"),
     ("data", "cache_dir"),
     *(("trainer", key) for key in FREE),
 )
@@ -42,6 +44,8 @@ class Run:
     """Teacher of a distillation, or what is evaluated: another run, or a checkpoint by path or name."""
     noise: tuple[float, int] = (0.0, 0)
     """Standard deviation and seed of Gaussian noise on the features; evaluations only."""
+    start: Run | None = None
+    """The run whose weights a training starts from."""
 
     @property
     def label(self) -> str:
@@ -49,7 +53,8 @@ class Run:
         if self.verb == "evaluate":
             noise = f" with noise {self.noise[0]:g}" if self.noise[0] else ""
             return f"evaluate {self.source.label if isinstance(self.source, Run) else self.source}{noise}"
-        return f"{self.verb} {self.config.model.name}, seed {self.config.trainer.seed}"
+        onward = "" if self.start is None else f" on {self.config.data.name}"
+        return f"{self.verb} {self.config.model.name}{onward}, seed {self.config.trainer.seed}"
 
     @property
     def steps(self) -> int:
@@ -59,7 +64,7 @@ class Run:
     @property
     def needs(self) -> tuple[Run, ...]:
         """Runs that must be complete before."""
-        return (self.source,) if isinstance(self.source, Run) else ()
+        return tuple(each for each in (self.source, self.start) if isinstance(each, Run))
 
 
 def override(config: Changed, values: Mapping[str, Any]) -> Changed:
@@ -73,22 +78,27 @@ def override(config: Changed, values: Mapping[str, Any]) -> Changed:
     return config
 
 
-def folder_name(run: Run, weights: Path | None) -> str:
+def folder_name(run: Run, weights: Path | None, start: Path | None = None) -> str:
     """Where a run lies among the others: its verb and the first digits of its key.
 
     The key is the SHA-256 of the canonical JSON of the whole configuration, less what no weights depend on (folders,
-    and the trainer's keys that may change when a run is resumed), with digests in place of checkpoints' paths.
+    and the trainer's keys that may change when a run is resumed), with digests in place of the paths of checkpoints
+    and bags.
 
     Args:
         run: the run.
         weights: file of `run.source`, where it has one.
+        start: file of `run.start`, where it has one.
 
     Raises:
         CheckpointError: a checkpoint that the run starts from cannot be read.
+        BagError: a bag cannot be read.
     """
     facts: dict[str, Any] = {"verb": run.verb, "config": _canonical(run.config)}
     if weights is not None:
         facts["source_sha256"] = read_header(weights).weights_sha256
+    if start is not None:
+        facts["start_sha256"] = read_header(start).weights_sha256
     if run.verb == "evaluate":
         data = facts["config"]["data"]
         facts["config"] = {"data": data, "limit": run.config.trainer.final_eval_limit}
@@ -104,6 +114,11 @@ def _canonical(config: RunConfig) -> dict[str, Any]:
         for name in path[:-1]:
             section = section[name]
         section.pop(path[-1], None)
+    if config.data.name == "bag":
+        plain["data"]["bags_sha256"] = bag_digests(config.data)
+    else:  # keys of runs from before there were bags stay what they were
+        for name in ("topic", "every", "labels"):
+            del plain["data"][name]
     if isinstance(config, DistillConfig):
         del plain["teacher"]  # its digest counts, not its place
     if config.model.init is not None:

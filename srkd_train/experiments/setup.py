@@ -14,7 +14,7 @@ from srkd_train.config import DistillConfig, RunConfig
 from srkd_train.experiments.presets import PRESETS, Preset
 from srkd_train.experiments.run import Run, override
 from srkd_train.objective import DISTILLED, make_recipe
-from srkd_train.options import parse
+from srkd_train.options import parse, spell_out
 
 ABOUT = "The keys of an experiment's runs are those of `srkd distill`."
 
@@ -149,7 +149,7 @@ def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _parse(words: Sequence[str]) -> DistillConfig:
-    return parse([*words, "--out", "-"], DistillConfig, prog="srkd experiment", about=ABOUT)
+    return parse([*spell_out(words), "--out", "-"], DistillConfig, prog="srkd experiment", about=ABOUT)
 
 
 def _words(values: Mapping[str, Any]) -> list[str]:

@@ -47,12 +47,14 @@ class Table:
     x_label: str
     facts: Mapping[str, Any]
     """For the JSON file: machine, command, runs, and what the experiment says of itself."""
+    reference: str = BASELINE
+    """Series of the row that others are compared with."""
 
     def gain(self, line: Line) -> Summary | None:
-        """By how much it is better than the baseline of the same place, or than the one baseline; seed by seed."""
-        others = [other for other in self.lines if other.row.series == BASELINE and other is not line]
+        """By how much it is better than the reference of the same place, or than the one reference; seed by seed."""
+        others = [other for other in self.lines if other.row.series == self.reference and other is not line]
         match = [other for other in others if other.row.x == line.row.x] or [o for o in others if o.row.x is None]
-        return line.miou.minus(match[0].miou) if match and line.row.series != BASELINE else None
+        return line.miou.minus(match[0].miou) if match and line.row.series != self.reference else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

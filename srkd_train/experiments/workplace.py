@@ -31,6 +31,8 @@ class Workplace:
     path: Path
     weights: Path | None
     """File of `run.source`, where it has one."""
+    start: Path | None = None
+    """File of `run.start`, where it has one."""
 
     @property
     def folder(self) -> RunFolder:
@@ -98,7 +100,9 @@ class Workplace:
             config = replace(self.run.config, out=str(self.path), resume=False, dry_run=False)
             config = replace(config, trainer=replace(config.trainer, threads=threads))
             if isinstance(config, DistillConfig):
-                config = replace(config, teacher=self._teacher())
+                config = replace(config, teacher=self._file(self.weights, "teacher"))
+            if self.start is not None:
+                config = replace(config, model=replace(config.model, init=self._file(self.start, "model", "init")))
             file = self.path.with_name(f"{self.path.name}.yaml")
             write_atomic(file, [to_yaml(config).encode()])
         except OSError as error:
@@ -108,10 +112,12 @@ class Workplace:
         resume = ["--resume"] if self.folder.state.is_file() else []
         return [self.run.verb, "--config", str(file), "--out", str(self.path), *resume]
 
-    def _teacher(self) -> str:
-        """The teacher's file, in the words of a run that goes on, which may not change: its digest is in the key."""
-        written = self._written().get("teacher")
-        return written if isinstance(written, str) and Path(written).is_file() else str(self.weights)
+    def _file(self, given: Path | None, *keys: str) -> str:
+        """A checkpoint, in the words of a run that goes on, which may not change: its digest is in the run's key."""
+        written: Any = self._written()
+        for key in keys:
+            written = written.get(key, {}) if isinstance(written, dict) else None
+        return written if isinstance(written, str) and Path(written).is_file() else str(given)
 
     def _written(self) -> dict[str, Any]:
         """The configuration in the folder; empty where there is none."""
@@ -140,7 +146,10 @@ def _final_clouds(data: DataConfig) -> list[str]:
         words += ["--split", "held_out", "--sensors", *data.sensors]
     elif data.name == "semantickitti":
         words += ["--sequences", *data.val_sequences]
+    elif data.name == "bag":
+        words += [] if data.topic is None else ["--topic", data.topic]
     else:
         words += ["--split", data.val_split]
-    words += [] if data.root is None else ["--data.root", data.root]
+    root = data.val_root or data.root
+    words += [] if root is None else ["--data.root", root]
     return words + ([] if data.cache_dir is None else ["--cache-dir", data.cache_dir])

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 from srkd.errors import ConfigError
 
@@ -13,9 +13,12 @@ FRAME_PERIOD_S = 0.1
 """Seconds between two consecutive frames of a drive (10 Hz)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StreetConfig:
     """Size, relief and population of a street. The defaults are the ones of the held-out set.
+
+    `repr` is part of the key under which scans are kept (`StreetDataset`): fields that were added later, declared with
+    `repr=False`, are in it only where they differ from their defaults, so that scans made before are found again.
 
     Raises:
         ConfigError: if a value is out of its range.
@@ -40,6 +43,24 @@ class StreetConfig:
     riders_per_100m: float = 4.0
     bicycle_racks_per_100m: float = 3.5
     moving_vehicles: tuple[int, int] = (4, 9)
+    lane_m: tuple[float, float] = field(default=(2.9, 3.6), repr=False)
+    two_lane_probability: float = field(default=0.3, repr=False)
+    """Of either side of the road."""
+    parking_probability: float = field(default=0.8, repr=False)
+    """That a side has a parking lane."""
+    moving_mix: tuple[float, float] = field(default=(0.62, 0.82), repr=False)
+    """Moving vehicles up to the first share are cars, up to the second trucks, the rest are buses."""
+    parked_mix: tuple[float, float, float] = field(default=(0.84, 0.09, 0.07), repr=False)
+    """Shares of cars, trucks and buses among the parked vehicles."""
+    lot_mix: tuple[float, float, float, float] = field(default=(0.56, 0.20, 0.14, 0.10), repr=False)
+    """Shares of buildings, gardens, parks and open land among the lots."""
+    urban_probability: float = field(default=0.35, repr=False)
+    """That the houses of a side stand at the sidewalk, wall to wall."""
+
+    def __repr__(self) -> str:
+        shown = ((each.name, getattr(self, each.name), each) for each in fields(self))
+        text = ", ".join(f"{name}={value!r}" for name, value, each in shown if each.repr or value != each.default)
+        return f"{type(self).__qualname__}({text})"
 
     @property
     def min_frames(self) -> int:
@@ -58,6 +79,28 @@ class StreetConfig:
                 f"max_curvature_per_m is {self.max_curvature_per_m:g}: give less than 0.7 / half_width_m = "
                 f"{0.7 / self.half_width_m:g}, or the ground folds over itself"
             )
+
+
+WORLDS: dict[str, StreetConfig] = {
+    "street": StreetConfig(),
+    "old_town": StreetConfig(
+        ego_speed_mps=(2.0, 6.0),
+        pedestrians_per_100m=45.0,
+        riders_per_100m=12.0,
+        bicycle_racks_per_100m=12.0,
+        moving_vehicles=(2, 5),
+        parked_density=0.35,
+        lane_m=(2.5, 2.9),
+        two_lane_probability=0.0,
+        parking_probability=0.4,
+        moving_mix=(0.82, 0.92),
+        parked_mix=(0.88, 0.06, 0.06),
+        lot_mix=(0.86, 0.03, 0.04, 0.07),
+        urban_probability=0.95,
+    ),
+}
+"""Kinds of streets by name. The networks that come with this package know "street" alone; "old_town" shows what becomes
+of them elsewhere: narrow, house by house, many on foot and by bicycle, few trucks and buses."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +154,22 @@ SENSORS: dict[str, LidarConfig] = {
 }
 
 
+def get_world(name: str) -> StreetConfig:
+    """The streets called ``name``; an unknown name raises ConfigError listing them."""
+    if name not in WORLDS:
+        raise ConfigError(f"world is {name!r}: give one of {', '.join(WORLDS)}")
+    return WORLDS[name]
+
+
+OTHER_SENSORS: dict[str, LidarConfig] = {
+    "beams40": LidarConfig("beams40", 40, 1000, -16.0, 7.0, horizon_focus_deg=5.0),
+}
+"""Sensors of which the networks that come with this package have seen nothing."""
+
+
 def get_sensor(name: str) -> LidarConfig:
     """The preset called ``name``; an unknown name raises ConfigError listing the presets."""
-    if name not in SENSORS:
-        raise ConfigError(f"sensor is {name!r}: give one of {', '.join(SENSORS)}")
-    return SENSORS[name]
+    known = {**SENSORS, **OTHER_SENSORS}
+    if name not in known:
+        raise ConfigError(f"sensor is {name!r}: give one of {', '.join(known)}")
+    return known[name]

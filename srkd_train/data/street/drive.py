@@ -61,14 +61,15 @@ def drive(
     num_frames: int,
     *,
     config: StreetConfig = StreetConfig(),  # noqa: B008
+    step: int = 1,
 ) -> Iterator[Sample]:
-    """``num_frames`` consecutive scans at 10 Hz of the street of ``seed``.
+    """``num_frames`` scans of the street of ``seed``: consecutive ones at 10 Hz, or every ``step``-th.
 
     Raises:
         ConfigError: for an unknown sensor, or if the street is too short for that many frames.
     """
     lidar = get_sensor(sensor) if isinstance(sensor, str) else sensor
     way = Drive(seed, config)
-    way.check_frame(max(num_frames - 1, 0))
+    way.check_frame(max(num_frames - 1, 0) * step)
     for frame in range(num_frames):
-        yield way.frame(lidar, frame)
+        yield way.frame(lidar, frame * step)

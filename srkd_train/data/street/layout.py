@@ -138,13 +138,13 @@ class Layout:
         return np.concatenate([self.line.plan(s, d), z[..., None]], -1)
 
 
-def _draw_side(rng: np.random.Generator, sign: int, lane_m: float) -> Side:
-    wide = rng.random() < 0.3
+def _draw_side(rng: np.random.Generator, sign: int, lane_m: float, config: StreetConfig) -> Side:
+    wide = rng.random() < config.two_lane_probability
     return Side(
         sign=sign,
         lane_m=lane_m,
         lanes=2 if wide else 1,
-        parking_m=rng.uniform(2.2, 2.8) if rng.random() < 0.8 else 0.0,
+        parking_m=rng.uniform(2.2, 2.8) if rng.random() < config.parking_probability else 0.0,
         verge_m=rng.uniform(1.0, 2.6) if rng.random() < 0.5 else 0.0,
         walk_m=rng.uniform(1.8, 4.2),
         kerb_height_m=rng.uniform(0.10, 0.18),
@@ -158,18 +158,18 @@ def _draw_side(rng: np.random.Generator, sign: int, lane_m: float) -> Side:
 def draw_layout(rng: np.random.Generator, config: StreetConfig) -> Layout:
     """Centre line, both sides and, with ``crossing_probability``, a crossing within sight of the start."""
     line = draw_centre_line(rng, config)
-    lane_m = rng.uniform(2.9, 3.6)
-    left, right = _draw_side(rng, LEFT, lane_m), _draw_side(rng, RIGHT, lane_m)
+    lane_m = rng.uniform(*config.lane_m)
+    left, right = (_draw_side(rng, sign, lane_m, config) for sign in (LEFT, RIGHT))
     crossing = Crossing(rng.uniform(60.0, config.length_m - 60.0), rng.uniform(3.2, 6.5), rng.uniform(1.8, 3.2))
     return Layout(line, left, right, crossing if rng.random() < config.crossing_probability else None)
 
 
-def draw_lots(rng: np.random.Generator, layout: Layout, side: Side) -> list[Lot]:
+def draw_lots(rng: np.random.Generator, layout: Layout, side: Side, config: StreetConfig) -> list[Lot]:
     """Cut the land along one side into lots; the crossing street stays free."""
     lots: list[Lot] = []
-    kinds, weights = ("building", "garden", "park", "open"), (0.56, 0.20, 0.14, 0.10)
+    kinds = ("building", "garden", "park", "open")
     s = 2.0
-    urban = rng.random() < 0.35
+    urban = rng.random() < config.urban_probability
     while s < layout.line.length_m - 6.0:
         end = min(s + rng.uniform(9.0, 26.0), layout.line.length_m - 1.0)
         if layout.crossing is not None:
@@ -179,7 +179,7 @@ def draw_lots(rng: np.random.Generator, layout: Layout, side: Side) -> list[Lot]
                 continue
             if s <= low < end:
                 end = low
-        kind = str(rng.choice(kinds, p=weights))
+        kind = str(rng.choice(kinds, p=config.lot_mix))
         setback = rng.uniform(0.1, 0.8) if urban else rng.uniform(0.8, side.front_m + 3.0)
         if kind == "garden":
             setback = rng.uniform(5.0, 12.0)

@@ -44,7 +44,7 @@ class Roadside:
 
 def add_lots(road: Roadside, rng: np.random.Generator) -> None:
     """Buildings, gardens, parks and the fences and hedges in front of them."""
-    for lot in draw_lots(rng, road.layout, road.side):
+    for lot in draw_lots(rng, road.layout, road.side, road.config):
         edge = road.walk_end(lot.middle_m)
         if lot.kind in ("building", "garden"):
             _add_building(road, rng, lot, edge)
@@ -145,7 +145,7 @@ def add_parked(road: Roadside, rng: np.random.Generator) -> None:
     out = side.kerb_m - side.parking_m / 2
     s = rng.uniform(0.0, 8.0)
     while s < layout.line.length_m - 14.0:
-        kind = rng.choice(["car", "truck", "bus"], p=[0.84, 0.09, 0.07])
+        kind = rng.choice(["car", "truck", "bus"], p=road.config.parked_mix)
         room = {"car": 6.0, "truck": 11.5, "bus": 13.5}[str(kind)]
         if rng.random() < road.config.parked_density and not layout.near_crossing(s + room / 2, room / 2 + 3.0):
             model = {"car": vehicles.car, "truck": vehicles.truck, "bus": vehicles.bus}[str(kind)](rng)

@@ -75,9 +75,10 @@ def draw_ego(rng: np.random.Generator, config: StreetConfig, layout: Layout) -> 
     )
 
 
-def _vehicle(rng: np.random.Generator) -> Model:
+def _vehicle(rng: np.random.Generator, config: StreetConfig) -> Model:
     kind = rng.random()
-    return vehicles.car(rng) if kind < 0.62 else vehicles.truck(rng) if kind < 0.82 else vehicles.bus(rng)
+    cars, trucks = config.moving_mix
+    return vehicles.car(rng) if kind < cars else vehicles.truck(rng) if kind < trucks else vehicles.bus(rng)
 
 
 def _half_length(model: Model) -> float:
@@ -95,7 +96,7 @@ def draw_vehicles(rng: np.random.Generator, config: StreetConfig, layout: Layout
         direction = 1.0 if side.sign == RIGHT else -1.0
         speed = ego.speed_mps if own else rng.uniform(*config.ego_speed_mps)
         for _ in range(max(round(count / len(lanes)), 1)):
-            model = _vehicle(rng)
+            model = _vehicle(rng, config)
             ahead = rng.choice([-1.0, 1.0]) * (rng.uniform(10.0, 45.0) if own else rng.uniform(0.0, 60.0))
             turn = 0.0 if direction > 0 else np.pi
             movers.append(Mover(model, ego.s_m + ahead, d + rng.normal(0.0, 0.12), direction * speed, 0.0, turn))
