@@ -61,7 +61,9 @@ def test_the_baseline_on_streets_has_the_schedule_of_the_distillation() -> None:
         read(FOLDER / "pretrain/street.yaml", RunConfig),
     )
     steps = student.trainer.max_steps  # its own, for a distilling step takes longer
-    assert distill.optim == student.optim and replace(distill.trainer, max_steps=steps) == student.trainer
+    # It goes on from trained weights, at half the rate that they were trained at.
+    assert replace(distill.optim, lr=2 * distill.optim.lr) == student.optim and distill.model.init is not None
+    assert replace(distill.trainer, max_steps=steps) == student.trainer
     teacher = read_header(checkpoint_path(distill.teacher))
     check_pair(distill.teacher, teacher.input, teacher.scheme, distill.data.input, SCHEMES["street"])
 
