@@ -14,11 +14,12 @@ from srkd.labels import LabelScheme
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import DistillConfig
 from srkd_train.distiller import Distiller
+from srkd_train.networks import make_network
 from srkd_train.objective import DISTILLED, make_recipe
 from srkd_train.objective_config import ObjectiveConfig
 from srkd_train.runs import RunFolder
 from srkd_train.teacher import FrozenTeacher, check_pair
-from srkd_train.training import Outcome, make_network, train
+from srkd_train.training import Outcome, train
 
 
 def distill(config: DistillConfig, *, command: Sequence[str]) -> Outcome | None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from srkd.labels import LabelScheme
 from srkd_train.config import RunConfig
 from srkd_train.modules import Segmentation
-from srkd_train.training import Outcome, make_network, train
+from srkd_train.networks import make_network
+from srkd_train.training import Outcome, train
 
 
 def pretrain(config: RunConfig, *, command: Sequence[str]) -> Outcome | None:

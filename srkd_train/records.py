@@ -14,8 +14,9 @@ from srkd.progress import Progress
 from srkd.segmenter import Segmenter
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import RunConfig
-from srkd_train.data.catalog import Part, final_part
+from srkd_train.data.catalog import final_part
 from srkd_train.data.loader import spread_indices
+from srkd_train.data.part import Part
 from srkd_train.evaluation import evaluate
 from srkd_train.metrics import Score
 from srkd_train.runs import RunFolder

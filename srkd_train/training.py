@@ -2,10 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training run from its configuration to a scored checkpoint: what pretraining and distillation have in common."""
 
-import logging
 import pickle
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +13,14 @@ import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from srkd.architectures import ARCHITECTURES, Network, network_from_config
-from srkd.cdsegnet import CDSegNetConfig
-from srkd.checkpoint import Header, load_checkpoint, read_header
+from srkd.checkpoint import Header, read_header
 from srkd.errors import CheckpointError, ConfigError
 from srkd.labels import LabelScheme
 from srkd.plan import PlanSpec
 from srkd_train.callbacks import Clock, Report, Stop
-from srkd_train.cli import checkpoint_path
-from srkd_train.config import RunConfig, TrainerConfig
-from srkd_train.data.catalog import Part, final_part, training_part, validation_part, why_not_scored
+from srkd_train.config import RunConfig
+from srkd_train.data.bag_part import why_not_scored
+from srkd_train.data.catalog import final_part, training_part, validation_part
 from srkd_train.data.loader import (
     EvaluationBatches,
     Loader,
@@ -33,10 +29,11 @@ from srkd_train.data.loader import (
     spread_indices,
     training_loader,
 )
+from srkd_train.data.part import Part
 from srkd_train.distributed import convert_sync_batchnorm
-from srkd_train.memory import keep_freed_memory
 from srkd_train.metrics import Score
 from srkd_train.modules import Segmentation
+from srkd_train.process import prepare_process
 from srkd_train.records import score_run, training_facts
 from srkd_train.runs import RunFolder
 from srkd_train.saving import Save
@@ -139,41 +136,6 @@ def train(
     return Outcome(max(start, trainer.global_step), clock.minutes, folder.last, stop.reason, score, described)
 
 
-def prepare_process(config: TrainerConfig) -> None:
-    """Threads, memory habits and warnings of a training process."""
-    _quieten()
-    if config.accelerator == "cpu" or not torch.cuda.is_available():
-        keep_freed_memory()
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-
-
-def make_network(config: RunConfig, scheme: LabelScheme) -> Network:
-    """The network to train, with fresh or given weights, drawn from the run's seed.
-
-    Raises:
-        ConfigError: the network is unknown.
-        CheckpointError: the given weights are of another network or scheme.
-    """
-    torch.manual_seed(config.trainer.seed)
-    name = config.model.name
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"model.name {name!r} is unknown: use one of {', '.join(ARCHITECTURES)}")
-    structure = ARCHITECTURES[name](scheme.num_classes, len(config.data.input.features))
-    if isinstance(structure, CDSegNetConfig):
-        structure = replace(structure, diffusion=config.model.diffusion)
-    network = network_from_config(structure)
-    if config.model.init is not None:
-        loaded, header = load_checkpoint(checkpoint_path(config.model.init))
-        if loaded.config != network.config:
-            raise CheckpointError(
-                f"{config.model.init} is a {header.architecture} for {header.scheme.name}, the run trains a"
-                f" {config.model.name} for {scheme.name}: give a checkpoint of the same network and scheme"
-            )
-        network.load_state_dict(loaded.state_dict())
-    return network.train()
-
-
 def training_batches(config: RunConfig, part: Part, spec: PlanSpec, *, rank: int = 0) -> TrainingBatches:
     """The batches of a run, by step, as a process of it sees them."""
     return TrainingBatches(
@@ -265,16 +227,3 @@ def _saved_step(folder: RunFolder) -> int:
         raise CheckpointError(
             f"{folder.state} cannot be read ({reason}): start the run again in another folder"
         ) from error
-
-
-def _quieten() -> None:
-    """Lightning's tips and its advice on loaders, which are resumed here by step number, are no news to a user."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    for message in (
-        "does not have many workers",
-        "but have no `val_dataloader`",
-        "your dataloader is not resumable",
-        "LeafSpec",
-    ):
-        warnings.filterwarnings("ignore", message=f".*{message}")

@@ -17,7 +17,8 @@ from srkd.progress import clock
 from srkd_train.config import RunConfig
 from srkd_train.data.catalog import training_part
 from srkd_train.modules import Segmentation
-from srkd_train.training import prepare_process, training_batches
+from srkd_train.process import prepare_process
+from srkd_train.training import training_batches
 
 _WARM_UP, _STEPS = 2, 5
 

@@ -24,10 +24,10 @@ from srkd_train.commands import distill as command
 from srkd_train.commands import evaluate, pretrain
 from srkd_train.config import DistillConfig
 from srkd_train.distillation import objective_for
+from srkd_train.networks import make_network
 from srkd_train.objective import DISTILLED
 from srkd_train.options import parse
 from srkd_train.run_command import SWITCHES
-from srkd_train.training import make_network
 
 Capture = pytest.CaptureFixture[str]
 

@@ -20,7 +20,7 @@ from srkd.labels import get_scheme
 from srkd.segmenter import Labels, Segmenter
 from srkd_train import tta
 from srkd_train.commands import evaluate as command
-from srkd_train.data.catalog import Part
+from srkd_train.data.part import Part
 from srkd_train.data.sample import Sample
 from srkd_train.evaluation import evaluate
 

@@ -17,8 +17,8 @@ from srkd.errors import CloudError, ConfigError
 from srkd.labels import SCHEMES
 from srkd_train.__main__ import main
 from srkd_train.commands import prepare, verify
-from srkd_train.data.catalog import Part
 from srkd_train.data.missing import SEQUENCE_SCANS, semantickitti_problems
+from srkd_train.data.part import Part
 from srkd_train.data.sample import Sample
 from srkd_train.data.street import StreetDataset
 from srkd_train.data.tally import frequency_path, tally

@@ -19,8 +19,9 @@ from srkd.segmenter import Labels, Segmenter
 from srkd_train import tta
 from srkd_train.cli import Parser, add_runtime_arguments, checkpoint_path, load_segmenter, make_parser
 from srkd_train.config import cache_dir
-from srkd_train.data.catalog import DATA_SPLITS, Part, split_part
+from srkd_train.data.catalog import DATA_SPLITS, split_part
 from srkd_train.data.loader import spread_indices
+from srkd_train.data.part import Part
 from srkd_train.evaluation import PROTOCOLS, evaluate
 from srkd_train.feature_noise import with_noise
 from srkd_train.options import spell_out

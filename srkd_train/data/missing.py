@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from srkd.errors import CloudError
-from srkd_train.data.catalog import Part, split_part
+from srkd_train.data.catalog import split_part
+from srkd_train.data.part import Part
 from srkd_train.data.semantickitti import SPLITS
 from srkd_train.data.subset import Picked
 

@@ -18,7 +18,7 @@ from srkd.errors import SrkdError
 from srkd.io.atomic import write_atomic
 from srkd.labels import IGNORE, LabelScheme
 from srkd.progress import Progress
-from srkd_train.data.catalog import Part
+from srkd_train.data.part import Part
 
 Counted = tuple[int, npt.NDArray[np.int64] | str]
 """Index of a cloud, and its points by class id (256,), or why it cannot be read."""

@@ -28,8 +28,8 @@ from srkd_train.experiments.setup import Setup
 from srkd_train.experiments.step_cost import AUTOCAST, VARIANTS, time_steps
 from srkd_train.experiments.table import write_figures
 from srkd_train.machine import describe_machine, peak_memory_mib
+from srkd_train.process import prepare_process
 from srkd_train.teacher import check_pair
-from srkd_train.training import prepare_process
 
 _CLOUDS = 5
 _WARMUP = 2

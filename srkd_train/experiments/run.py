@@ -15,7 +15,7 @@ from srkd.checkpoint import read_header
 from srkd.errors import ConfigError
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import DistillConfig, RunConfig
-from srkd_train.data.catalog import bag_digests
+from srkd_train.data.bag_part import bag_digests
 from srkd_train.run_command import FREE, SWITCHES
 
 Verb = Literal["pretrain", "distill", "evaluate"]

@@ -18,7 +18,7 @@ from srkd.labels import LabelScheme
 from srkd.progress import Progress
 from srkd_train.config import DistillConfig, RunConfig
 from srkd_train.data.batch import Batch
-from srkd_train.data.catalog import Part
+from srkd_train.data.part import Part
 from srkd_train.distillation import make_distiller
 from srkd_train.experiments.run import override
 from srkd_train.modules import Segmentation
