@@ -375,3 +375,15 @@ def test_types_of_clouds_are_told_by_their_fields(bag: Path) -> None:
         ("/points/labels",),
         ("/segment/output/points",),
     )
+
+
+def test_a_teachers_labels_are_no_truth(bag: Path, tmp_path: Path) -> None:
+    taught = tmp_path / "taught"
+    with BagReader(bag) as reader, BagWriter(taught) as writer:
+        for message in reader.messages(["/points", "/points/labels", "/segment/output/points"]):
+            topic = message.topic.replace("/points/labels", "/points/teacher")
+            writer.add_topic(topic, message.type, definition=reader.definition(message.type))
+            writer.write(topic, message.type, message.time_ns, message.raw)
+    found = read_bag(taught)
+    assert found.topics.teachers == ("/points/teacher",) and found.topics.truth == ()
+    assert found.score("/segment/output/points") is None and "/points/teacher holds a teacher's" in found.notes[0]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from srkd.errors import BagError
-from srkd.io.bags import CLOUD_TYPE, LABELS_SUFFIX, PREDICTED_SUFFIX, BagReader
+from srkd.io.bags import CLOUD_TYPE, LABELS_SUFFIX, PREDICTED_SUFFIX, TEACHER_SUFFIX, BagReader
 
 REPORT_TYPE, COMPARISON_TYPE = "srkd_ros/msg/SegmentationReport", "srkd_ros/msg/ComparisonReport"
 _VIEWS = ("/colored", "/filtered")
@@ -24,6 +24,8 @@ class Topics:
     """Of a network: clouds with class_id and probability."""
     truth: tuple[str, ...] = ()
     """Clouds with class_id alone."""
+    teachers: tuple[str, ...] = ()
+    """The same, but said by a teacher, as the disagreement recorder writes them: no truth."""
     reports: tuple[str, ...] = ()
     comparisons: tuple[str, ...] = ()
     truth_of: dict[str, str] = field(default_factory=dict)
@@ -41,7 +43,8 @@ def find_topics(reader: BagReader) -> Topics:
     Raises:
         BagError: nothing that could be shown, or its first messages cannot be read.
     """
-    found: dict[str, list[str]] = {"clouds": [], "labels": [], "truth": [], "reports": [], "comparisons": []}
+    kinds = ("clouds", "labels", "truth", "teachers", "reports", "comparisons")
+    found: dict[str, list[str]] = {kind: [] for kind in kinds}
     for topic in reader.topics:
         if not topic.count:
             continue
@@ -73,7 +76,9 @@ def nearest(topic: str, others: Iterable[str]) -> str | None:
 def _kind(reader: BagReader, topic: str) -> str:
     fields = {each.name for each in reader.deserialize(next(iter(reader.messages([topic])))).fields}
     if "class_id" in fields:
-        return "labels" if "probability" in fields else "truth"
+        if "probability" in fields:
+            return "labels"
+        return "teachers" if topic.endswith(TEACHER_SUFFIX) else "truth"
     return "" if {"student_id", "teacher_id"} <= fields else "clouds"
 
 
