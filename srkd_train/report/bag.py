@@ -90,9 +90,7 @@ def read_bag(path: Path, scheme: LabelScheme | None = None) -> Bag:
         bag = Bag(path, reader.start_ns, reader.duration_ns / 1e9, topics)
         bag.infos = model_infos(reader)
         _find_schemes(bag, reader, scheme)
-        bag.notes += [
-            f"{name} holds a teacher's labels, which are no truth to be scored by." for name in topics.teachers
-        ]
+        bag.notes += [f"{name} holds a teacher's labels, no truth to be scored by." for name in topics.teachers]
         bag.clouds = {name: Clouds() for name in topics.clouds}
         bag.labels = {name: LabelTrack(name) for name in topics.labels}
         bag.reports = {name: ReportTrack(name) for name in topics.reports}
