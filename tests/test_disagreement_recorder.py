@@ -252,7 +252,7 @@ def test_a_full_disk_is_one_line_and_recording_goes_on_when_there_is_room(
         f"recording pauses for 0.2 s: {tmp_path}: File too large: make room on its disk, or give another record_dir"
     }
     deadline = time.monotonic() + 30
-    while not recorder.counts().waiting:  # what is offered before the next try has failed
+    while not recorder.counts().waiting + recorder.counts().recorded:  # what is offered before the next try has failed
         assert time.monotonic() < deadline
         recorder.offer_made(4, 0.5, 4000)
         time.sleep(0.1)
