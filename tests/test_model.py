@@ -32,7 +32,7 @@ def test_the_bundled_network_is_found_by_name_loaded_and_warm() -> None:
 
 @pytest.mark.parametrize("text", ["", "nothing-here", "/nowhere/x.safetensors", "../weights/student-nano", "."])
 def test_a_missing_checkpoint_is_one_line_with_the_names_of_the_bundled_ones(text: str) -> None:
-    with pytest.raises(CheckpointError, match="student-nano, .*teacher-nano") as caught:
+    with pytest.raises(CheckpointError, match=r"student-nano, .*teacher-nano") as caught:
         checkpoint_path(text)
     assert repr(text) in str(caught.value)
     assert "\n" not in str(caught.value)
