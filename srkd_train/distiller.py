@@ -122,13 +122,12 @@ class Distiller(Segmentation):
         if gather:
             sizes = distributed.gather_sizes(len(batch), batch.features.device)
             first, _ = distributed.own_range(sizes)
-        count = self.class_count.cpu()
+        affinities = self.recipe.uses("point_affinity", "voxel_affinity")
         return Measured(
             recipe=self.recipe,
             objective=self.objective,
             voxel_size_m=self.voxel_size_m,
-            host=Host.of(batch),
-            class_count=count if count.any() else None,
+            host=Host.of(batch, self.class_count) if affinities else None,
             seeds=tuple(self._cloud_seed(first + cloud) for cloud in range(len(batch))),
         )
 

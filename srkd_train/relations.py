@@ -37,12 +37,15 @@ class Host:
     """(N, 3) metres."""
     label: Tensor
     """(N,) classes."""
+    class_count: Tensor | None
+    """(K,) labelled voxels of each class in the steps before; None where there were none."""
 
     @classmethod
-    def of(cls, batch: Batch) -> "Host":
-        """The coordinates and labels of a batch."""
+    def of(cls, batch: Batch, class_count: Tensor) -> "Host":
+        """The coordinates and labels of a batch, with the counts so far."""
         assert batch.xyz is not None, "training batches carry coordinates"
-        return cls(batch.xyz.cpu(), batch.label.cpu())
+        count = class_count.cpu()
+        return cls(batch.xyz.cpu(), batch.label.cpu(), count if count.any() else None)
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,8 @@ class Measured:
     objective: ObjectiveConfig
     voxel_size_m: float
     """Edge of a voxel."""
-    host: Host
-    """Of the batch."""
-    class_count: Tensor | None
-    """(K,) labelled voxels of each class in the steps before, on the CPU; None in the first."""
+    host: Host | None
+    """Of the batch; None where no affinity has a weight."""
     seeds: tuple[int, ...]
     """One a cloud."""
 
@@ -109,12 +110,14 @@ def _affinities(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tenso
     if not recipe.uses("point_affinity", "voxel_affinity"):
         return {}
     device = pair.student.features.device
-    xyz, label = measured.host.xyz, measured.host.label
+    host = measured.host
+    assert host is not None, "affinities have a weight"
+    xyz, label = host.xyz, host.label
     regions = supervoxel.partition(xyz, offsets=pair.batch.offsets, config=config)
     drawn = supervoxel.draw(
         regions,
         label=label,
-        class_frequency=measured.class_count,
+        class_frequency=host.class_count,
         config=config,
         generators=measured.generators(0),
     )
@@ -140,7 +143,7 @@ def _affinities(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tenso
             config=config,
             generators=measured.generators(1),
             label=label,
-            class_frequency=measured.class_count,
+            class_frequency=host.class_count,
         )
         sub = replace(sub, row=sub.row.to(device), slot=sub.slot.to(device))
         found["voxel_affinity"] = _affinity(

@@ -23,23 +23,28 @@ class Preset:
     """Of a full-size PTv3's training, on top; None: it is left out."""
 
 
+_ONE_CORE: Mapping[str, Any] = {
+    "model.name": "student-nano",
+    "trainer.val_every": 0,
+    "trainer.num_workers": 0,
+    "trainer.threads": 1,
+    "trainer.accelerator": "cpu",
+    "trainer.precision": "32",
+    "trainer.save_minutes": 1,
+    "trainer.tensorboard": False,
+}
+"""A student small enough for one core, and how it is trained there."""
+
 PRESETS: Mapping[str, Preset] = {
     "study": Preset(
         about="the bundled nano networks go on, on streets from 16 beams (6 thousand voxels a cloud); minutes a run",
         every={
             "data.sensors": ["beams16"],
             "data.seeds": [0, 400],
-            "model.name": "student-nano",
+            **_ONE_CORE,
             "model.init": "student-nano-start",
             "trainer.max_steps": 160,
             "trainer.batch_size": 4,
-            "trainer.val_every": 0,
-            "trainer.num_workers": 0,
-            "trainer.threads": 1,
-            "trainer.accelerator": "cpu",
-            "trainer.precision": "32",
-            "trainer.save_minutes": 1,
-            "trainer.tensorboard": False,
         },
         teacher={
             "model.name": "teacher-nano",
@@ -54,16 +59,9 @@ PRESETS: Mapping[str, Preset] = {
     "scans": Preset(
         about="a handful of real scans, nano networks from scratch; a run takes minutes on one core",
         every={
-            "model.name": "student-nano",
+            **_ONE_CORE,
             "trainer.max_steps": 100,
             "trainer.batch_size": 2,
-            "trainer.val_every": 0,
-            "trainer.num_workers": 0,
-            "trainer.threads": 1,
-            "trainer.accelerator": "cpu",
-            "trainer.precision": "32",
-            "trainer.save_minutes": 1,
-            "trainer.tensorboard": False,
         },
         teacher={
             "model.name": "teacher-nano",
