@@ -70,6 +70,11 @@ class Stop(Callback):
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._handlers[number] = signal.signal(number, self._on_signal)
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take them from Lightning, which has come in between: on SIGTERM it ends a run that has not been saved."""
+        for number in self._handlers:
+            signal.signal(number, self._on_signal)
+
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Ask the trainer to stop where there is a reason; now and then give memory back."""
         if trainer.global_step % _STEPS_BETWEEN_TRIMS == 0:

@@ -31,7 +31,7 @@ from srkd_train.live.outcome import NODE_STAGES, Outcome, join, latency, percent
 from srkd_train.live.outputs import BAG, GENERATOR, METRICS, PAGE, staged
 from srkd_train.live.page import Picture, render_page
 from srkd_train.live.pictures import spread
-from srkd_train.live.processes import _TIE, Child, Family, ProcessError
+from srkd_train.live.processes import _TIE, Child, Family, ProcessError, ended_like_ctrl_c
 from srkd_train.live.results import Results, make_metrics, summary
 from srkd_train.live.session import LineCount
 
@@ -240,6 +240,26 @@ def test_a_parent_that_is_ended_takes_its_children_along(number: signal.Signals,
     while runs(pid):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_process_is_made_leaves_no_process(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(*args: Any, **more: Any) -> subprocess.Popen[bytes]:
+        made.append(subprocess.Popen(*args, **more))
+        signal.raise_signal(number)
+        return made[-1]
+
+    monkeypatch.setattr(
+        "srkd_train.live.processes.subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": interrupted})
+    )
+    busy = ["-n1", "-r1", "import time; time.sleep(60)"]
+    with pytest.raises(KeyboardInterrupt), ended_like_ctrl_c(), Family(tmp_path, os.environ) as family:
+        family.start("sleeper", "timeit", busy)
+    assert len(made) == 1 and made[0].returncode is not None
 
 
 def runs(pid: int) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from tiny_runs import tiny_words
 from srkd.cdsegnet import CDSegNet
 from srkd.checkpoint import load_checkpoint, read_header
 from srkd.errors import CheckpointError, CloudError, ConfigError
+from srkd_train.callbacks import Report
 from srkd_train.commands import pretrain as command
 from srkd_train.config import RunConfig
 from srkd_train.options import parse, to_yaml
@@ -168,6 +170,21 @@ def test_sigterm_saves_and_ends_well(tmp_path: Path, cache: Path, workers: int, 
     steps = read_header(out / "last.safetensors").training["steps"]
     assert 2 <= steps == torch.load(out / "state.ckpt", weights_only=True)["global_step"] < 10_000
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_sigterm_just_before_saving_saves(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "run"
+    write = Report.on_train_batch_end
+
+    def write_and_ask(self: Report, *args: Any, **more: Any) -> None:  # after Stop and before Save had their turn
+        write(self, *args, **more)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Report, "on_train_batch_end", write_and_ask)
+    before = signal.getsignal(signal.SIGTERM)
+    assert command.main(tiny_words(out, cache, steps=10_000)) == 0
+    assert read_header(out / "last.safetensors").training["steps"] == 2
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_run_is_never_overwritten_nor_changed_by_resuming(tmp_path: Path, cache: Path) -> None:

@@ -177,9 +177,31 @@ class Family:
     def start(self, name: str, module: str, arguments: Sequence[str], *, on_terminal: bool = False) -> Child:
         """Starts `python -m MODULE ARGUMENTS` with this interpreter; `on_terminal` as for `Child`."""
         said = self.folder / f"{name}.{len(self._children)}.log"
-        child = Child(name, [sys.executable, "-m", module, *arguments], self.environment, said, on_terminal=on_terminal)
-        self._children.append(child)
+        command = [sys.executable, "-m", module, *arguments]
+        with _signals_held():  # one that came while a process is made would leave nobody to end it
+            child = Child(name, command, self.environment, said, on_terminal=on_terminal)
+            self._children.append(child)
         return child
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """What ends this process does so after the block, not inside it. No mask: a process made inside would inherit it.
+
+    To be used by the main thread.
+    """
+    came: list[int] = []
+    handled = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    held = {number: handler for number, handler in handled.items() if callable(handler)}
+    for number in held:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+        for missed in came:
+            signal.raise_signal(missed)
 
 
 @contextlib.contextmanager
