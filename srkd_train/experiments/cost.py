@@ -21,11 +21,14 @@ from srkd.labels import LabelScheme
 from srkd.progress import Progress
 from srkd.segmenter import STAGES, Segmenter
 from srkd_train.cli import checkpoint_path
-from srkd_train.data.catalog import final_part, training_part
+from srkd_train.data.catalog import final_part
+from srkd_train.data.dense_part import run_part
 from srkd_train.data.loader import spread_indices
+from srkd_train.experiments.nearest_cost import nearest_line, time_nearest
 from srkd_train.experiments.plot import draw_bars
 from srkd_train.experiments.setup import Setup
 from srkd_train.experiments.step_cost import AUTOCAST, VARIANTS, time_steps
+from srkd_train.experiments.strategy_cost import strategies_section, time_strategies
 from srkd_train.experiments.table import write_figures
 from srkd_train.machine import describe_machine, peak_memory_mib
 from srkd_train.process import prepare_process
@@ -49,13 +52,18 @@ def measure_cost(setup: Setup, *, repeats: int, command: Sequence[str]) -> dict[
     base = setup.base
     prepare_process(base.trainer)
     device = resolve_device({"cpu": "cpu", "gpu": "cuda", "auto": "auto"}[base.trainer.accelerator])
-    part = training_part(base.data)
+    part = run_part(base)
     scheme = part.clouds.scheme
     networks = _networks(setup, scheme)
-    steps = []
+    timed = time_steps if part.dense is None else time_strategies
+    entries = []
     for size in map(int, setup.values or (4, 8)):
         sized = replace(base, trainer=replace(base.trainer, batch_size=size))
-        steps.append(time_steps(sized, networks["teacher"][1], part, device=device, repeats=repeats).to_dict())
+        entries.append(timed(sized, networks["teacher"][1], part, device=device, repeats=repeats).to_dict())
+    if part.dense is None:
+        steps = {key: entries[0][key] for key in ("step_ratio_full_over_kl_mse", "relation_s")} | {"steps": entries}
+    else:
+        steps = {"dense_data": part.dense.described, "strategies": entries}
     return {
         "title": "Cost of distillation",
         "experiment": "cost",
@@ -69,9 +77,8 @@ def measure_cost(setup: Setup, *, repeats: int, command: Sequence[str]) -> dict[
             role: {"architecture": name, "parameters": sum(weight.numel() for weight in network.parameters())}
             for role, (name, network) in networks.items()
         },
-        "step_ratio_full_over_kl_mse": steps[0]["step_ratio_full_over_kl_mse"],
-        "relation_s": steps[0]["relation_s"],
-        "steps": steps,
+        **steps,
+        "nearest": time_nearest(device, repeats=repeats),
         "inference": _time_frames(setup, networks, scheme, device=device, frames=repeats),
         "peak_memory_mib": peak_memory_mib(device),
     }
@@ -84,18 +91,23 @@ def device_name(device: torch.device) -> str:
 
 
 def write_cost(figures: Mapping[str, Any], folder: Path) -> list[Path]:
-    """cost_DEVICE.json, .md and, where matplotlib is installed, .png.
+    """cost_DEVICE.json, .md and, where matplotlib is installed, .png; cost_dense_DEVICE where there are dense clouds.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
+    if "strategies" in figures:
+        times = [(entry, {"labels alone": entry["plain_s"], **entry["step_s"]}) for entry in figures["strategies"]]
+        name = f"cost_dense_{figures['device']}"
+    else:
+        times = [
+            (entry, {words: entry["step_s"][key] for key, words in VARIANTS.items()}) for entry in figures["steps"]
+        ]
+        name = f"cost_{figures['device']}"
     bars = {
-        f"{words}, B = {entry['batch_size']}": 1e3 * entry["step_s"][name]
-        for entry in figures["steps"]
-        for name, words in VARIANTS.items()
+        f"{words}, B = {entry['batch_size']}": 1e3 * taken for entry, each in times for words, taken in each.items()
     }
-    picture = draw_bars("A training step", bars, "ms")
-    return write_figures(folder, f"cost_{figures['device']}", figures, to_markdown(figures), picture)
+    return write_figures(folder, name, figures, to_markdown(figures), draw_bars("A training step", bars, "ms"))
 
 
 def to_markdown(figures: Mapping[str, Any]) -> str:
@@ -103,13 +115,11 @@ def to_markdown(figures: Mapping[str, Any]) -> str:
     machine = figures["machine"]
     where = machine.get("gpu") or f"{machine['processor']}, {machine['threads']} threads"
     text = [f"# {figures['title']}", "", f"On {where}, precision {figures['precision']}, {figures['data']}.", ""]
-    text += ["## A training step, ms", "", f"| clouds | voxels | {' | '.join(VARIANTS.values())} | full / (KL + MSE) |"]
-    text.append("|--:" * (3 + len(VARIANTS)) + "|")
-    for entry in figures["steps"]:
-        times = " | ".join(f"{1e3 * entry['step_s'][name]:.0f}" for name in VARIANTS)
-        ratio = f"{entry['step_ratio_full_over_kl_mse']:.3f}"
-        text.append(f"| {entry['batch_size']} | {entry['voxels']:,} | {times} | {ratio} |")
-    text += ["", f"Relation terms: {', '.join(_relation(entry) for entry in figures['steps'])}.", ""]
+    if "strategies" in figures:
+        text += [f"Dense clouds: {figures['dense_data']}.", "", *strategies_section(figures["strategies"])]
+    else:
+        text += _steps_section(figures["steps"])
+    text += [nearest_line(figures["nearest"]), ""]
     text += ["## A frame, ms", "", f"| network | M parameters | {' | '.join((*STAGES, 'total'))} |"]
     text.append("|---|" + "--:|" * (len(STAGES) + 2))
     for role, stages in figures["inference"]["stage_ms"].items():
@@ -120,6 +130,16 @@ def to_markdown(figures: Mapping[str, Any]) -> str:
     text += ["", f"Medians; a frame has {counts['points']:,} points in {counts['voxels']:,} voxels. Making batches and"]
     text[-1] += " reading files are not counted. Times do not depend on weights; those that are not given are random."
     return "\n".join(text) + "\n"
+
+
+def _steps_section(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    text = ["## A training step, ms", "", f"| clouds | voxels | {' | '.join(VARIANTS.values())} | full / (KL + MSE) |"]
+    text.append("|--:" * (3 + len(VARIANTS)) + "|")
+    for entry in entries:
+        times = " | ".join(f"{1e3 * entry['step_s'][name]:.0f}" for name in VARIANTS)
+        ratio = f"{entry['step_ratio_full_over_kl_mse']:.3f}"
+        text.append(f"| {entry['batch_size']} | {entry['voxels']:,} | {times} | {ratio} |")
+    return [*text, "", f"Relation terms: {', '.join(_relation(entry) for entry in entries)}.", ""]
 
 
 def _relation(entry: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -30,7 +30,8 @@ VARIANTS = {"ce_lovasz": "CE + Lovasz", "kl_mse": "+ KL + feature MSE", "full": 
 """What is timed: key to words. The first has no teacher."""
 AUTOCAST = {"32": "fp32", "bf16": "bf16", "16": "fp16"}
 """Precision of a trainer to that of a segmenter."""
-_BATCHES = 4
+BATCHES = 4
+"""Are gone through."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +92,43 @@ def time_steps(
         warmup: steps before them.
     """
     modules = {name: _module(name, config, teacher, part.clouds.scheme).to(device).train() for name in VARIANTS}
-    optimizers = {name: module.configure_optimizers()["optimizer"] for name, module in modules.items()}
     source = training_batches(config, part, modules["full"].plan_spec)
-    batches = [source[step].to(device) for step in range(_BATCHES)]
-    progress = Progress((warmup + repeats) * len(VARIANTS), f"batches of {config.trainer.batch_size}: steps")
-    taken: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    batches = [source[step].to(device) for step in range(BATCHES)]
+    steps = {name: step_of(module, config) for name, module in modules.items()}
+    taken, memory = in_turn(steps, batches, repeats=repeats, warmup=warmup)
+    voxels = round(statistics.median(len(batch.label) for batch in batches))
+    return StepCost(config.trainer.batch_size, config.objective.cross_sample_points, voxels, taken, memory)
+
+
+def in_turn(
+    actions: Mapping[str, Callable[[Batch], None]], batches: Sequence[Batch], *, repeats: int, warmup: int
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Seconds of each action, repeat by repeat, and the GPU memory in MiB that it takes (empty on a CPU).
+
+    Args:
+        actions: by name; all of them get the batch of a repeat, another one first each time.
+        batches: are gone through round and round.
+        repeats: that count.
+        warmup: repeats before them.
+    """
+    device = batches[0].features.device
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    progress = Progress((warmup + repeats) * len(actions), f"batches of {len(batches[0])}: steps")
+    taken: dict[str, list[float]] = {name: [] for name in actions}
     memory: dict[str, float] = {}
     for repeat in range(-warmup, repeats):
-        batch = batches[repeat % _BATCHES]
-        shift = repeat % len(VARIANTS)
-        for name in [*VARIANTS][shift:] + [*VARIANTS][:shift]:
+        batch = batches[repeat % len(batches)]
+        shift = repeat % len(actions)
+        for name in [*actions][shift:] + [*actions][:shift]:
             before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
-            seconds = _step(modules[name], optimizers[name], batch, repeat, AUTOCAST[config.trainer.precision])
+            torch.manual_seed(repeat % 2**31)
+            wait()
+            start = time.perf_counter()
+            actions[name](batch)
+            wait()
+            seconds = time.perf_counter() - start
             progress.step()
             if repeat < 0:
                 continue
@@ -113,30 +137,34 @@ def time_steps(
                 used = (torch.cuda.max_memory_allocated(device) - before) / 2**20
                 memory[name] = round(max(memory.get(name, 0.0), used), 1)
     progress.close()
-    voxels = round(statistics.median(len(batch.label) for batch in batches))
-    return StepCost(config.trainer.batch_size, config.objective.cross_sample_points, voxels, taken, memory)
+    return taken, memory
+
+
+def step_of(module: Segmentation, config: RunConfig) -> Callable[[Batch], None]:
+    """A training step of a module: forward, backward and update."""
+    optimizer = module.configure_optimizers()["optimizer"]
+    precision = AUTOCAST[config.trainer.precision]
+
+    def step(batch: Batch) -> None:
+        with autocast(batch.features.device, precision):
+            loss = module.training_step(batch, 0)["loss"]
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def plain_module(config: RunConfig, scheme: LabelScheme) -> Segmentation:
+    """The same student without a teacher."""
+    return segmentation_module(RunConfig(**{e.name: getattr(config, e.name) for e in fields(RunConfig)}), scheme)
 
 
 def _module(name: str, config: DistillConfig, teacher: Network, scheme: LabelScheme) -> Segmentation:
     if name == "ce_lovasz":
-        return segmentation_module(RunConfig(**{e.name: getattr(config, e.name) for e in fields(RunConfig)}), scheme)
+        return plain_module(config, scheme)
     if name == "kl_mse":
         relations = [term for term in DISTILLED if term not in ("kl", "feature_mse")]
         config = override(config, {f"objective.weights.{term}": 0.0 for term in relations})
     config = replace(config, objective=replace(config.objective, calibrate_steps=0))
     return make_distiller(config, scheme, teacher)
-
-
-def _step(module: Segmentation, optimizer: torch.optim.Optimizer, batch: Batch, number: int, precision: str) -> float:
-    device = batch.features.device
-    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    torch.manual_seed(number % 2**31)
-    wait()
-    start = time.perf_counter()
-    with autocast(device, precision):
-        loss = module.training_step(batch, 0)["loss"]
-    loss.backward()
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    wait()
-    return time.perf_counter() - start

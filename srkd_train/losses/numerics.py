@@ -27,6 +27,11 @@ def pair_of(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
             f"student {tuple(student.shape)}, teacher {tuple(teacher.shape)}: give two matrices, one row a point,"
             " of the same points"
         )
+    return in_one_type(student, teacher)
+
+
+def in_one_type(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the same floating point type, at least float32; the teacher cut off from its graph."""
     student, teacher = at_least_float32(student), at_least_float32(teacher.detach())
     dtype = torch.promote_types(student.dtype, teacher.dtype)
     return student.to(dtype), teacher.to(dtype)
