@@ -22,12 +22,20 @@ from srkd_train.options import parse
 
 
 def main(argv: list[str]) -> int:
-    """`srkd prepare DATA [--config FILE] [--data.root DIR] ...`; 1 where something is missing."""
+    """`srkd prepare DATA [--config FILE] [--data.root DIR] ...`; 1 where something is missing.
+
+    `srkd prepare accumulate ...` is a command of its own, `srkd_train.commands.accumulate`.
+    """
+    if argv[:1] == ["accumulate"]:
+        from srkd_train.commands import accumulate
+
+        return accumulate.main(argv[1:])
     parser = make_parser(
         "prepare",
         "street: makes all clouds of a training run and keeps them, so that training need not wait for them. The other"
         " data sets are read as they are: theirs are checked. In both cases the classes of the training clouds are"
-        " counted and written beside the cache, as srkd_DATA.json.",
+        " counted and written beside the cache, as srkd_DATA.json. `srkd prepare accumulate --help`: dense"
+        " clouds of many frames.",
     )
     add_data_arguments(parser)
     parser.add_argument("--config", help="configuration of the run, e.g. config/distill/street.yaml")

@@ -80,13 +80,19 @@ class BagClouds(Dataset[Sample]):
         """Raises BagError or CloudError where the bag has changed or the ground truth is not that of its cloud."""
         bag, row = self._taken[index]
         where = self.indices[bag]
-        name = f"{where.path.name}{where.topic} {where.clouds[row, 0]}"
+        name = self.name(index)
         cloud = decode(self._message(where, where.topic, where.clouds[row])).cloud
         label = np.full(len(cloud), IGNORE, np.uint8)
         if self.labels:
             message = self._message(where, where.topic + LABELS_SUFFIX, where.labels[row])
             label = self._truth(read_fields(message, ["class_id"])["class_id"], cloud, name)
         return Sample(cloud if self.spec is None else match_intensity(cloud, self.spec)[0], label, name)
+
+    def name(self, index: int) -> str:
+        """Bag, topic and time of recording in nanoseconds of cloud `index`."""
+        bag, row = self._taken[index]
+        where = self.indices[bag]
+        return f"{where.path.name}{where.topic} {where.clouds[row, 0]}"
 
     def note(self) -> str | None:
         """What is done to the intensities of the first cloud, in one line; None where they are as they should be."""

@@ -66,6 +66,10 @@ class NuScenes(Dataset[Sample]):
         """
         return read_sweep(self.root, self._frames[index], self._raw_ids)
 
+    def name(self, index: int) -> str:
+        """Name of the file of key frame `index` without its ending."""
+        return sweep_name(self._frames[index])
+
     def path(self, index: int) -> Path:
         """The `.pcd.bin` file of key frame `index`."""
         return self.root / self._frames[index].filename
@@ -131,7 +135,12 @@ def read_sweep(root: Path, sweep: Sweep, raw_ids: npt.NDArray[np.uint8] | None) 
             label = scheme.from_raw(raw if raw_ids is None else raw_ids[raw])
         except CloudError as error:
             raise CloudError(f"{file}: {error}") from None
-    return Sample(cloud, label, path.name.removesuffix(".pcd.bin"), sweep.pose)
+    return Sample(cloud, label, sweep_name(sweep), sweep.pose)
+
+
+def sweep_name(sweep: Sweep) -> str:
+    """Name of the file of a sweep without its ending."""
+    return Path(sweep.filename).name.removesuffix(".pcd.bin")
 
 
 def _split_frames(root: Path, split: str) -> tuple[list[Sweep], npt.NDArray[np.uint8] | None]:

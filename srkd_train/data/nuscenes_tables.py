@@ -173,10 +173,10 @@ def read_poses(version: Path, rows: list[Row]) -> dict[str, tuple[npt.NDArray[np
     for match in _TOKEN.finditer(text):
         if match[1] in wanted:
             ego, _ = row_around(path, text, match.start(), place)
-            egos[ego["token"]] = _matrix(path, ego)
+            egos[ego["token"]] = place_of(path, ego)
     try:
         in_vehicle = {
-            token: _matrix(version / "calibrated_sensor.json", sensors[token])
+            token: place_of(version / "calibrated_sensor.json", sensors[token])
             for token in {row["calibrated_sensor_token"] for row in rows}
         }
         found = {}
@@ -209,8 +209,12 @@ def read_raw_ids(version: Path) -> npt.NDArray[np.uint8] | None:
     return None if not indexed or np.array_equal(table[: len(same)], same) else table
 
 
-def _matrix(path: Path, row: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-    """(4, 4) of a translation x y z and a rotation, the quaternion w x y z."""
+def place_of(path: Path, row: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    """(4, 4) of a row's translation x y z and rotation, the quaternion w x y z.
+
+    Raises:
+        CloudError: it has none of these.
+    """
     try:
         translation = np.array(row["translation"], np.float64).reshape(3)
         w, x, y, z = np.array(row["rotation"], np.float64).reshape(4)

@@ -88,6 +88,10 @@ class ScanNet(Dataset[Sample]):
             cloud = Cloud(cloud.xyz, cloud.intensity, cloud.color, normal, cloud.ring)
         return Sample(cloud, self._label(index, len(cloud)), self.names[index])
 
+    def name(self, index: int) -> str:
+        """Name of scan `index`, such as "scene0000_00"."""
+        return self.names[index]
+
     def path(self, index: int) -> Path:
         """The mesh of scan `index`."""
         name = self.names[index]

@@ -22,6 +22,8 @@ from srkd.io.label_files import read_raw_labels
 from srkd.labels import IGNORE, SCHEMES
 from srkd_train.data.sample import Sample
 
+_MOVING = (252, 259)
+"""First and last raw id of moving objects, which fold to the classes of those that stand."""
 SPLITS = {
     "train": ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10"),
     "val": ("08",),
@@ -98,7 +100,28 @@ class SemanticKITTI(Dataset[Sample]):
                 raise CloudError(f"{frame.labels}: {error}") from None
         poses = self._poses[frame.sequence]
         pose = None if poses is None else poses[frame.number]
-        return Sample(cloud, label, f"{frame.sequence}/{frame.number:06d}", pose, instance)
+        return Sample(cloud, label, self.name(index), pose, instance)
+
+    def name(self, index: int) -> str:
+        """Sequence and number of scan `index`, as "00/000001"."""
+        frame = self._frames[index]
+        return f"{frame.sequence}/{frame.number:06d}"
+
+    def has_pose(self, index: int) -> bool:
+        """Whether the sequence of scan `index` has poses."""
+        return self._poses[self._frames[index].sequence] is not None
+
+    def moving(self, index: int) -> npt.NDArray[np.bool_] | None:
+        """(N,) which points of scan `index` are of moving objects; None where it has no labels.
+
+        Raises:
+            CloudError: its labels are missing or damaged.
+        """
+        frame = self._frames[index]
+        if frame.labels is None:
+            return None
+        raw = read_raw_labels(frame.labels, self.scheme, Path(frame.velodyne).stat().st_size // 16) & np.uint32(0xFFFF)
+        return np.asarray((raw >= _MOVING[0]) & (raw <= _MOVING[1]))
 
     def path(self, index: int) -> Path:
         """The `.bin` file of scan `index`."""

@@ -28,6 +28,16 @@ class Picked(Dataset[Sample]):
     def __getitem__(self, position: int) -> Sample:
         return self.clouds[self.indices[position]]
 
+    def name(self, position: int) -> str:
+        """Name of a cloud, unread where the data set knows it."""
+        return name_of(self.clouds, self.indices[position])
+
+
+def name_of(clouds: LabelledClouds, index: int) -> str:
+    """The name that cloud `index` has as a `Sample`; it is read where its data set cannot tell without."""
+    name = getattr(clouds, "name", None)
+    return str(clouds[index].name if name is None else name(index))
+
 
 def evenly(count: int, share: float) -> list[int]:
     """A share of `range(count)` (at least one), spread evenly; a smaller share is a subset of a larger one.

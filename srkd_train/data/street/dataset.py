@@ -75,11 +75,7 @@ class StreetDataset(Dataset[Sample]):
         return len(self.seeds) * len(self.sensors) * self.frames_per_street
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(f"index is {index}, but there are {len(self)} scans")
-        street, rest = divmod(int(index), len(self.sensors) * self.frames_per_street)
-        sensor, frame = divmod(rest, self.frames_per_street)
-        seed, lidar, frame = self.seeds[street], self.sensors[sensor], frame * self.frame_step
+        seed, lidar, frame = self.place(index)
         if self.cache_dir is None:
             return self._drive_of(seed).frame(lidar, frame)
         path = self._path(seed, lidar, frame)
@@ -90,6 +86,18 @@ class StreetDataset(Dataset[Sample]):
                     if not target.exists():
                         _save(target, self._drive_of(seed).frame(each, i * self.frame_step))
         return _load(path, sample_name(seed, lidar, frame))
+
+    def place(self, index: int) -> tuple[int, LidarConfig, int]:
+        """Seed, sensor and frame (of 0.1 s) of scan ``index``; raises IndexError beyond the last."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"index is {index}, but there are {len(self)} scans")
+        street, rest = divmod(int(index), len(self.sensors) * self.frames_per_street)
+        sensor, frame = divmod(rest, self.frames_per_street)
+        return self.seeds[street], self.sensors[sensor], frame * self.frame_step
+
+    def name(self, index: int) -> str:
+        """Name of scan ``index``."""
+        return sample_name(*self.place(index))
 
     def _drive_of(self, seed: int) -> Drive:
         if self._drive is None or self._drive.street.seed != seed:

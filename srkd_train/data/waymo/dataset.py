@@ -61,7 +61,7 @@ class Waymo(Dataset[Sample]):
             raise ConfigError(f"returns: {returns!r}, expected 1 (first returns) or 2 (both)")
         self.split = split
         self.folder = Path(root) / FOLDERS[split]
-        self._returns = returns
+        self.returns = returns
         self._check = check
         labelled = split != "test"
         self._frames: Sequence[V1Frame | V2Frame]
@@ -97,9 +97,9 @@ class Waymo(Dataset[Sample]):
         """
         frame = self._frames[index]
         if isinstance(frame, V1Frame):
-            scan, where = v1.read_frame(frame, self._returns, check=self._check), frame.path
+            scan, where = v1.read_frame(frame, self.returns, check=self._check), frame.path
         else:
-            scan, where = v2.read_frame(frame, self._returns), str(frame.path(v2.LABELS))
+            scan, where = v2.read_frame(frame, self.returns), str(frame.path(v2.LABELS))
         try:
             return to_sample(scan, self.scheme, self.name(index))
         except CloudError as error:

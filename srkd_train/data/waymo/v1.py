@@ -107,7 +107,7 @@ def _decode(frame: Message, returns: int) -> TopFrame:
         returns=ranges,
         labels=tuple(_integers(image, _LABELS) if image.has(_LABELS) else None for image in images),
         pixel_pose=_floats(first, _PIXEL_POSE) if first.has(_PIXEL_POSE) else None,
-        vehicle_pose=_transform(frame.message(_POSE), "vehicle pose"),
+        vehicle_pose=vehicle_pose(frame),
         extrinsic=_transform(calibration.message(_EXTRINSIC), "extrinsic"),
         inclinations=beam_inclinations(
             calibration.doubles(_INCLINATIONS),
@@ -116,6 +116,11 @@ def _decode(frame: Message, returns: int) -> TopFrame:
             ranges[0].shape[0],
         ),
     )
+
+
+def vehicle_pose(frame: Message) -> npt.NDArray[np.float64]:
+    """(4, 4), vehicle to world at a frame; raises CloudError where it is missing or damaged."""
+    return _transform(frame.message(_POSE), "vehicle pose")
 
 
 def _top(frame: Message) -> Message | None:

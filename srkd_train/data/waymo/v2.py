@@ -99,13 +99,12 @@ def _read_frame(frame: V2Frame, returns: int, reader: _Images) -> TopFrame:
     if not both or images[0] is None:
         raise CloudError(f"{frame.path('lidar')}: no first return of the TOP LiDAR at {frame.stamp_us}; it is damaged")
     calibration = _small_row(frame, "lidar_calibration", _LASER, TOP)
-    pose = _small_row(frame, "vehicle_pose", _STAMP, frame.stamp_us)
     try:
         return TopFrame(
             returns=tuple(image for image, _ in both),
             labels=tuple(label for _, label in both),
             pixel_pose=pixel_pose,
-            vehicle_pose=_transform(pose.get(_VEHICLE_POSE), "vehicle pose"),
+            vehicle_pose=vehicle_pose(frame),
             extrinsic=_transform(calibration.get(f"{_CALIBRATION}extrinsic.transform"), "extrinsic"),
             inclinations=beam_inclinations(
                 np.array(calibration.get(f"{_CALIBRATION}beam_inclination.values") or (), np.float64),
@@ -204,9 +203,15 @@ def _shaped(path: Path, values: Any, shape: Any, dtype: Any) -> Any:
     return values.to_numpy(zero_copy_only=False).astype(dtype, copy=False).reshape(size)
 
 
+def vehicle_pose(frame: V2Frame) -> npt.NDArray[np.float64]:
+    """(4, 4), vehicle to world at a frame; raises CloudError where it is missing or damaged."""
+    row = _small_row(frame, "vehicle_pose", _STAMP, frame.stamp_us)
+    return _transform(row.get(_VEHICLE_POSE), "vehicle pose")
+
+
 @functools.lru_cache(maxsize=64)
-def _small_table(path: str) -> list[dict[str, Any]]:
-    """A component of few and short rows, whole."""
+def small_table(path: str) -> list[dict[str, Any]]:
+    """A component of few and short rows, whole; raises CloudError or ConfigError where it cannot be read."""
     with _open(Path(path)) as file:
         rows: list[dict[str, Any]] = file.read(use_threads=False).to_pylist()
         return rows
@@ -214,7 +219,7 @@ def _small_table(path: str) -> list[dict[str, Any]]:
 
 def _small_row(frame: V2Frame, component: str, key: str, value: int) -> dict[str, Any]:
     path = frame.path(component)
-    row = next((row for row in _small_table(str(path)) if row.get(key) == value), None)
+    row = next((row for row in small_table(str(path)) if row.get(key) == value), None)
     if row is None:
         raise CloudError(f"{path}: no row of {key} {value}; it does not belong to the others")
     return row
