@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from sensor_msgs.msg import PointCloud2
@@ -16,6 +17,7 @@ from srkd_ros.declare import Parameters
 from srkd_ros.fault_log import FaultLog
 from srkd_ros.frame import FrameOptions, LabelledFrame, label_frame
 from srkd_ros.model import Model, warm_up
+from srkd_ros.past_frames import Past
 from srkd_ros.vitals import Vitals
 from srkd_ros.worker import Worker
 
@@ -102,20 +104,29 @@ class Activity(Generic[T, Out]):
         """
         raise NotImplementedError
 
-    def label(self, message: PointCloud2, *seen: LabelledFrame) -> LabelledFrame:
+    def frame_options(self) -> FrameOptions:
+        """How messages are read, as the parameters are now."""
+        names = ("intensity_field", "match_intensity", "missing_intensity", "max_points")
+        return FrameOptions(**{name: self._node.parameters[name] for name in names})
+
+    def label(self, message: PointCloud2, *seen: LabelledFrame, past: Past | None = None) -> LabelledFrame:
         """Labels a cloud, and says what was odd about it.
 
         Args:
             message: the cloud.
             seen: what another network has made of it, if at hand.
+            past: the clouds before that it is labelled with.
 
         Raises:
             DeactivatedError: the node is not active any more.
             CloudError, FrameMemoryError: see `label_frame`.
         """
-        names = ("intensity_field", "match_intensity", "missing_intensity", "max_points")
-        options = FrameOptions(**{name: self._node.parameters[name] for name in names})
-        frame = label_frame(message, self.model.segmenter, options, *seen)
+        options = self.frame_options()
+        if past is None:
+            frame = label_frame(message, self.model.segmenter, options, *seen)
+        else:
+            frame = label_frame(message, self.model.segmenter, options, *seen, past=past.clouds)
+            frame = replace(frame, notes=frame.notes + past.notes)
         if self._account.stopping:
             raise DeactivatedError
         for note in frame.notes:

@@ -51,3 +51,17 @@ class Counter:
         """The counts now."""
         with self._lock:
             return self._counts
+
+
+@dataclass(frozen=True)
+class PastCounts:
+    """How it goes with past clouds since activation."""
+
+    wanted: int = 0
+    """Past clouds that a cloud is to be labelled with; 0: they are not used."""
+    used: int = 0
+    """Past clouds that the last cloud was labelled with."""
+    without_pose: int = 0
+    """Past clouds that were left out because no pose of theirs, or of the newest cloud, was known."""
+    forgotten: int = 0
+    """How often all clouds and poses before were forgotten: a clock went back, a pose jumped, a frame changed."""

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from srkd.intensity import POORER
-from srkd_ros.counts import OUTCOMES, Counts
+from srkd_ros.counts import OUTCOMES, Counts, PastCounts
 from srkd_ros.vitals import WINDOW_S, Reading
 
 OK, WARN, ERROR = 0, 1, 2
@@ -49,6 +49,7 @@ class Health:
     counts: Counts
     reading: Reading
     limits: Limits
+    past: PastCounts = field(default_factory=PastCounts)
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,10 @@ def _values(health: Health) -> dict[str, str]:
         "cloud age (ms)": f"{reading.age_ms:.1f}",
         "received": str(health.counts.received),
         **{name: str(getattr(health.counts, name)) for name in OUTCOMES},
+        "past clouds wanted": str(health.past.wanted),
+        "past clouds used": str(health.past.used),
+        "past clouds without pose": str(health.past.without_pose),
+        "past clouds forgotten": str(health.past.forgotten),
         "lost in transport": str(reading.lost),
         "last reject": reading.last_reject,
         "last out of memory": reading.last_memory,

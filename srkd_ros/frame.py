@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """One message to labels, without ROS: what the node, the offline labeller and the demo have in common.
 
-Labels depend on the message, the options and the network alone, never on messages before: a node that drops frames
-and a program that reads them all agree on every frame.
+Labels depend on the message, the options and the network alone, never on messages before, unless those are given: a
+node that drops frames and a program that reads them all agree on every frame.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from srkd.cloud import Cloud
@@ -20,6 +22,7 @@ from srkd.input_spec import InputSpec
 from srkd.intensity import POORER, match_intensity
 from srkd.io.pointcloud2 import Decoded, PointCloud2Like, decode
 from srkd.segmenter import Inference, Labels, Segmenter
+from srkd_ros.densify import joined, within
 
 MISSING_INTENSITY = ("zero", "reject")
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
@@ -61,12 +64,15 @@ class LabelledFrame:
     decoded: Decoded
     """The message as it was sent, intensities unchanged."""
     inference: Inference
+    """The labels are of the message; the voxels, of the past clouds too. The message's points come first."""
     stage_ms: dict[str, float]
-    """Milliseconds by stage: "decode", then `srkd.segmenter.STAGES`."""
+    """Milliseconds by stage: "decode" (with it past clouds), then `srkd.segmenter.STAGES`."""
     num_valid: int
     num_voxels: int
     notes: tuple[str, ...]
     """What was assumed, a line each; the same finding is always the same line."""
+    past: tuple[Decoded, ...] = ()
+    """The past clouds that it was labelled with, in its coordinates, intensities unchanged."""
 
     @property
     def labels(self) -> Labels:
@@ -75,21 +81,28 @@ class LabelledFrame:
 
 
 def label_frame(
-    message: PointCloud2Like, segmenter: Segmenter, options: FrameOptions, seen: LabelledFrame | None = None
+    message: PointCloud2Like,
+    segmenter: Segmenter,
+    options: FrameOptions,
+    seen: LabelledFrame | None = None,
+    *,
+    past: Callable[[], Sequence[Decoded]] | None = None,
 ) -> LabelledFrame:
     """Labels every point of a message; the message is not changed.
 
     Args:
         message, segmenter, options: what is labelled and how.
         seen: what another network made of the very same message with the same options; as much of that as fits is not
-            done again.
+            done again, and its past clouds are these.
+        past: makes clouds from before, moved into the message's coordinates, the newest first; they are looked at, too,
+            as far as all together are no more than `options.max_points`.
 
     Raises:
         CloudError: the message is malformed or too large, or lacks a field that is needed.
         FrameMemoryError: not enough memory; what the frame held has been freed.
     """
     try:
-        return _label(message, segmenter, options, seen)
+        return _label(message, segmenter, options, seen, past)
     except (MemoryError, torch.OutOfMemoryError) as error:
         reason = str(error)
     except RuntimeError as error:
@@ -108,19 +121,41 @@ def label_frame(
 
 
 def _label(
-    message: PointCloud2Like, segmenter: Segmenter, options: FrameOptions, seen: LabelledFrame | None
+    message: PointCloud2Like,
+    segmenter: Segmenter,
+    options: FrameOptions,
+    seen: LabelledFrame | None,
+    make_past: Callable[[], Sequence[Decoded]] | None,
 ) -> LabelledFrame:
     start = time.perf_counter()
     if seen is None:
         decoded = decode(message, intensity_field=options.intensity_field, max_points=options.max_points)
     else:
         decoded = seen.decoded
-    cloud, notes = _prepare(decoded, segmenter.header.input, options)
+    spec = segmenter.header.input
+    cloud, notes = _prepare(decoded, spec, options)
+    past: tuple[Decoded, ...] = () if seen is None else seen.past
+    if make_past is not None:
+        past = within(options.max_points, len(cloud), make_past())
+    if past:  # each by itself, as when it was the newest
+        lenient = replace(options, missing_intensity="zero")
+        cloud = joined(cloud, [_prepare(each, spec, lenient)[0] for each in past])
     decode_ms = (time.perf_counter() - start) * 1e3
     inference = segmenter.infer(cloud, None if seen is None else seen.inference.view)
     frame = segmenter.last_frame
+    num_valid = frame.num_valid
+    if past:
+        inference, num_valid = _head(inference, len(decoded.cloud))
     stage_ms = {"decode": decode_ms, **frame.stage_ms}
-    return LabelledFrame(decoded, inference, stage_ms, frame.num_valid, frame.num_voxels, notes)
+    return LabelledFrame(decoded, inference, stage_ms, num_valid, frame.num_voxels, notes, past)
+
+
+def _head(inference: Inference, count: int) -> tuple[Inference, int]:
+    """With the labels of the first points only, and how many of these are in range."""
+    labels, view = inference.labels, inference.view
+    first = Labels(labels.class_id[:count], labels.probability[:count], labels.entropy[:count])
+    num_valid = 0 if view is None else int(np.searchsorted(view.index, count))
+    return replace(inference, labels=first), num_valid
 
 
 def _prepare(decoded: Decoded, spec: InputSpec, options: FrameOptions) -> tuple[Cloud, tuple[str, ...]]:

@@ -6,7 +6,8 @@
 
 OUT holds the messages of IN and, on TOPIC/labels, the labelled cloud of every cloud of TOPIC, as the node would publish
 it, under the same stamp. Where IN has that topic already, as bags with ground truth do, it is TOPIC/predicted. The same
-bag and checkpoint give the same bytes on a given device and thread count.
+bag and checkpoint give the same bytes on a given device and thread count. With --num-past-frames each cloud is labelled
+together with those before it, as the node does it that has all clouds and poses in time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from srkd.io.bags import (
     PREDICTED_SUFFIX,
     STORAGES,
     VERSIONS,
+    BagMessage,
     BagReader,
     BagWriter,
     CloudMessage,
@@ -32,6 +34,7 @@ from srkd.io.bags import (
 )
 from srkd.progress import Progress
 from srkd_ros.command_line import EXIT_FAILED, EXIT_OK, OneLineParser
+from srkd_ros.densify_parameters import add_arguments
 from srkd_ros.entry import missing_part, prepare_environment
 
 if TYPE_CHECKING:
@@ -139,6 +142,7 @@ def labelled_cloud(source: Any, frame: LabelledFrame) -> CloudMessage:
 
 
 def _label(args: argparse.Namespace, reader: BagReader, bag: BagWriter, names: dict[str, str]) -> Outcome:
+    from srkd_ros.bag_past import BagPast, in_turn
     from srkd_ros.frame import FrameOptions, label_frame
     from srkd_ros.model import ModelRequest, load_model
 
@@ -149,6 +153,7 @@ def _label(args: argparse.Namespace, reader: BagReader, bag: BagWriter, names: d
     noted: set[str] = set()
     if model.note:
         progress.say(f"note: {model.note}")
+    past = BagPast(args, reader, names, options, progress.say) if args.num_past_frames else None
     with bag as writer:
         copied = []
         for topic in reader.topics:
@@ -161,20 +166,26 @@ def _label(args: argparse.Namespace, reader: BagReader, bag: BagWriter, names: d
                 if topic.name in names:
                     raise
                 progress.say(f"note: {topic.name} is left out: {error}")
-        for message in reader.messages(copied):
-            writer.write(message.topic, message.type, message.time_ns, message.raw)
-            if message.topic not in names:
-                continue
+        wanted = copied if past is None else {*copied, past.odometry}
+
+        def messages() -> Iterator[BagMessage]:
+            for message in reader.messages(wanted):
+                if message.topic in copied:
+                    writer.write(message.topic, message.type, message.time_ns, message.raw)
+                yield message
+
+        for message, before in in_turn(messages(), names, past):
             try:
                 source = reader.deserialize(message)
-                frame = label_frame(source, model.segmenter, options)
+                frame = label_frame(source, model.segmenter, options, past=None if before is None else before.clouds)
             except SrkdError as error:
                 outcome.failed += 1
                 progress.say(f"label_bag: {message.topic} at {message.time_ns} ns: {error}")
             else:
                 writer.write_message(names[message.topic], CLOUD_TYPE, message.time_ns, labelled_cloud(source, frame))
                 outcome.add(frame)
-                for note in set(frame.notes) - noted:
+                notes = {*frame.notes, *(() if before is None else before.notes)}
+                for note in sorted(notes - noted):
                     noted.add(note)
                     progress.say(f"note: {message.topic}: {note}")
             progress.step(message.topic)
@@ -195,6 +206,7 @@ def _parser() -> OneLineParser:
     parser.add_argument("--labels-only", action="store_true", help="leave out all topics but the clouds and labels")
     parser.add_argument("--intensity-field", default="", help="field to take as intensity")
     parser.add_argument("--raw-intensity", action="store_true", help="leave intensities on their own scale")
+    add_arguments(parser)
     parser.add_argument("--storage", choices=STORAGES, default="mcap")
     parser.add_argument("--metadata-version", type=int, choices=VERSIONS, default=9, help="8 for readers before Jazzy")
     return parser

@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from sensor_msgs.msg import PointCloud2
 
-from srkd_ros.activity import Activity
+from srkd_ros.activity import Activity, Host
 from srkd_ros.frame import LabelledFrame
 from srkd_ros.messages import colored_message, filtered_message, labelled_message, report_message
+from srkd_ros.model import Model
 from srkd_ros.outputs import Outputs
+from srkd_ros.past_frames import Moment, PastFrames
 
 
 class Arrival(NamedTuple):
@@ -20,20 +22,39 @@ class Arrival(NamedTuple):
 
     message: PointCloud2
     arrived_s: float
+    moment: Moment | None = None
+    """What goes with it, where past clouds are used."""
 
 
 class Labelling(Activity[Arrival, Outputs]):
-    """Labels the newest cloud."""
+    """Labels the newest cloud.
+
+    Attributes:
+        past_frames: the clouds before, where they are used; set before the first cloud comes in.
+    """
 
     what = "cloud"
 
+    def __init__(self, model: Model, outputs: Outputs, node: Host) -> None:
+        """See `Activity`."""
+        super().__init__(model, outputs, node)
+        self.past_frames: PastFrames | None = None
+
     def receive(self, message: PointCloud2) -> None:
         """The subscription's callback."""
-        self._enter(Arrival(message, time.monotonic()))
+        moment = None
+        if self.past_frames is not None:
+            moment = self.past_frames.enter(message, self._node.parameters["max_points"])
+        self._enter(Arrival(message, time.monotonic(), moment))
+
+    def forget(self) -> None:
+        """As `Activity`: no cloud from before goes with what comes now."""
+        if self.past_frames is not None:
+            self.past_frames.forget()
 
     def work_on(self, item: Arrival) -> str:
         """Labels a cloud and publishes what is made of it."""
-        message, arrived_s = item
+        message, arrived_s, moment = item
         start_s = time.monotonic()
         limit_ms = self._node.parameters["max_age_ms"]
         if limit_ms and self.age_ms(message) > limit_ms:
@@ -41,7 +62,12 @@ class Labelling(Activity[Arrival, Outputs]):
             return "dropped"
         if not self._outputs.wanted():
             return "skipped"
-        self._publish(message, self.label(message), arrived_s, start_s)
+        past = None
+        if self.past_frames is not None and moment is not None:
+            deadline_s = arrived_s + self._node.parameters["max_pose_wait_ms"] * 1e-3
+            past = self.past_frames.recall(moment, self.frame_options(), deadline_s)
+            start_s = time.monotonic()
+        self._publish(message, self.label(message, past=past), arrived_s, start_s)
         return "labelled"
 
     def published(self, message: PointCloud2, frame: LabelledFrame, total_ms: float) -> None:

@@ -19,7 +19,7 @@ from rclpy.subscription import Subscription
 
 from srkd.errors import ConfigError
 from srkd_ros.activity import Activity
-from srkd_ros.counts import Counts
+from srkd_ros.counts import Counts, PastCounts
 from srkd_ros.diagnostics import Health, Limits, Status, judge
 from srkd_ros.fault_log import FaultLog
 from srkd_ros.health import HealthTopic, input_mismatches, output_mismatches, subscribe
@@ -73,6 +73,10 @@ class ModelNode(ManagedNode):
     def counts(self) -> Counts:
         """Where the clouds, or matched pairs, went since activation."""
         return Counts() if self.activity is None else self.activity.counter.read()
+
+    def past_counts(self) -> PastCounts:
+        """How it goes with past clouds, where the node uses them."""
+        return PastCounts()
 
     def request(self) -> ModelRequest:
         """The network that the parameters ask for."""
@@ -134,9 +138,17 @@ class ModelNode(ManagedNode):
         return self.activity is None or self.activity.stop(timeout_s)
 
     def listen(
-        self, kind: Any, topic: str, callback: Callable[[Any], None], depth: int, *, latched: bool = False
+        self,
+        kind: Any,
+        topic: str,
+        callback: Callable[[Any], None],
+        depth: int,
+        *,
+        latched: bool = False,
+        on_lost: Callable[[int], None] | None = None,
     ) -> None:
-        """Subscribes until deactivation; `latched` asks for the last message from before, too.
+        """Subscribes until deactivation; `latched` asks for the last message from before, too. `on_lost` is told how
+        many the middleware lost; by default they count as clouds.
 
         Raises:
             ConfigError: an override of the quality of service cannot be used.
@@ -152,7 +164,7 @@ class ModelNode(ManagedNode):
                 callback,
                 qos,
                 on_mismatch=self._on_mismatch,
-                on_lost=self.vitals.lost,
+                on_lost=on_lost or self.vitals.lost,
                 qos_overriding_options=input_overrides(),
             )
         self._inputs.append(subscription)
@@ -195,6 +207,7 @@ class ModelNode(ManagedNode):
             counts=self.counts(),
             reading=self.vitals.read(),
             limits=self.limits(),
+            past=self.past_counts(),
         )
 
     def _unheard(self) -> tuple[str, ...]:

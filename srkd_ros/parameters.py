@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from srkd_ros.comparison_parameters import COMPARISON
+from srkd_ros.densify_parameters import DENSIFY
 from srkd_ros.parameter import WHEN, Parameter, Value
 
 MODEL = (
@@ -99,6 +100,7 @@ SEGMENT = (
         ("",),
         "Names of the classes whose points ~/output/filtered leaves out; an empty name means none.",
     ),
+    *DENSIFY,
     Parameter(
         "latency_warn_ms",
         100.0,

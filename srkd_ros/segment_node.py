@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import PointCloud2
 
-from srkd.errors import ConfigError
+from srkd.errors import ConfigError, SrkdError
 from srkd_ros.activity import Host
+from srkd_ros.counts import PastCounts
 from srkd_ros.labelling import Labelling
 from srkd_ros.load_service import LoadService
 from srkd_ros.model import Model, ModelRequest
 from srkd_ros.model_node import ModelNode, need_model
+from srkd_ros.motion import parse_pose
+from srkd_ros.motion_topics import listen_to_motion
 from srkd_ros.msg import ModelInfo
 from srkd_ros.outputs import Outputs
 from srkd_ros.parameter import Parameter, Value
@@ -27,8 +30,8 @@ INPUT = "~/input/points"
 
 
 class SegmentNode(ModelNode):
-    """In: `~/input/points`; out: `~/output/points`, `colored`, `filtered`, `~/report`, `~/model_info`, `/diagnostics`;
-    service `~/load_model`."""
+    """In: `~/input/points`, with past clouds `~/input/odometry` or TF; out: `~/output/points`, `colored`, `filtered`,
+    `~/report`, `~/model_info`, `/diagnostics`; service `~/load_model`."""
 
     def __init__(self, table: Sequence[Parameter] = SEGMENT) -> None:
         """Takes the parameters, those of `SEGMENT` and others."""
@@ -39,7 +42,9 @@ class SegmentNode(ModelNode):
         )
 
     def check(self, name: str, value: Value) -> str | None:
-        """Names of classes must be the network's."""
+        """Names of classes must be the network's, and a pose six numbers."""
+        if name == "sensor_pose":
+            return why_no_pose(str(value))
         if name == "filter_classes" and self.model is not None and isinstance(value, list | tuple):
             return unknown_classes(self.model, value)
         return None
@@ -55,12 +60,19 @@ class SegmentNode(ModelNode):
         """Starts the worker, then listens."""
         assert self._outputs is not None
         labelling = self.begin(self.make_labelling, self._outputs)
+        if self.parameters["num_past_frames"]:
+            labelling.past_frames = listen_to_motion(self)
         # The queue of sensor data, not 1: the newest cloud wins in the worker's inbox, where the others are counted.
         self.listen(PointCloud2, INPUT, labelling.receive, depth=qos_profile_sensor_data.depth)
 
     def make_labelling(self, model: Model, outputs: Outputs, node: Host) -> Labelling:
         """The activity of an activation."""
         return Labelling(model, outputs, node)
+
+    def past_counts(self) -> PastCounts:
+        """How it goes with past clouds."""
+        past_frames = self.activity.past_frames if isinstance(self.activity, Labelling) else None
+        return PastCounts() if past_frames is None else past_frames.counts()
 
     def close(self) -> bool:
         """Ends the node's threads without waiting for long; whether all have ended."""
@@ -92,6 +104,15 @@ class SegmentNode(ModelNode):
         unknown = unknown_classes(model, self.parameters["filter_classes"])
         if unknown is not None:
             raise ConfigError(f"{model.path.name}: {unknown}; change filter_classes first")
+
+
+def why_no_pose(text: str) -> str | None:
+    """Why a text is no sensor_pose; None where it is one."""
+    try:
+        parse_pose(text)
+    except SrkdError as error:
+        return str(error)
+    return None
 
 
 def unknown_classes(model: Model, names: list[str] | tuple[str, ...]) -> str | None:

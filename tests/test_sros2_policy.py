@@ -61,14 +61,16 @@ TEACHER = {
     "input/model_info": "/segment/model_info",
 }
 ROS = {"use_sim_time": True, "device": "cpu"}
+MOVING = {**ROS, "num_past_frames": 1 if find_spec("nav_msgs") else 0}
+ODOMETRY = {**SEGMENT, "input/odometry": "/odom"}
 RUNS = {
-    "/srkd_ros/segment": Run("segment", "segment", (), ROS, SEGMENT, "segment is active"),
+    "/srkd_ros/segment": Run("segment", "segment", (), MOVING, ODOMETRY, "segment is active"),
     "/srkd_ros/segment_with_teacher": Run(
         "segment_with_teacher",
         "segment",
         (),
-        {**ROS, "teacher_checkpoint": "student-nano"},
-        SEGMENT,
+        {**MOVING, "teacher_checkpoint": "student-nano"},
+        ODOMETRY,
         "segment is active",
     ),
     "/srkd_ros/teacher": Run("teacher", "teacher", (), ROS, TEACHER, "teacher is active"),
