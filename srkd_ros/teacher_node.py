@@ -19,6 +19,7 @@ from srkd_ros.diagnostics import Limits, Status
 from srkd_ros.model_node import ModelNode
 from srkd_ros.msg import ModelInfo, SegmentationReport
 from srkd_ros.parameters import TEACHER
+from srkd_ros.priority import let_session_give_way
 from srkd_ros.teacher_messages import TeacherOutputs
 
 INPUT, LABELS, REPORT, STUDENT = "~/input/points", "~/input/labels", "~/input/report", "~/input/model_info"
@@ -42,6 +43,7 @@ class TeacherNode(ModelNode):
     def activate(self) -> None:
         """Starts the worker, then listens."""
         assert self._outputs is not None
+        let_session_give_way(self.parameters["teacher_niceness"])
         comparing = self.begin(ComparingTopics, self._outputs)
         comparing.record(self.resolve_topic_name(INPUT))
         self.listen(ModelInfo, STUDENT, comparing.receive_model_info, depth=1, latched=True)

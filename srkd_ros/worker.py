@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from srkd.memory import Trimmer
 from srkd_ros.latest import Latest
 
 T = TypeVar("T")
@@ -45,8 +46,10 @@ class Worker(Generic[T]):
             self._prepare()
         finally:
             self._ready.set()
+        trimmer = Trimmer()
         while (item := self.inbox.take()) is not None:
             self._handle(item)
             del item
+            trimmer.after_item()
         # Both lead to the owner, which holds this and a network: left alone, a circle that no cleanup would free.
         del self._handle, self._prepare

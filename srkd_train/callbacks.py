@@ -11,8 +11,8 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from srkd.memory import return_freed_memory
 from srkd.progress import Progress
-from srkd_train.memory import return_freed_memory
 from srkd_train.modules import Segmentation
 from srkd_train.runs import MetricsFile, RunFolder
 

@@ -4,7 +4,6 @@
 
 import ctypes
 import sys
-from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
@@ -23,11 +22,3 @@ def keep_freed_memory() -> bool:
         return False
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 256 * 2**20))
     return all(mallopt(ctypes.c_int(name), ctypes.c_int(value)) == 1 for name, value in settings)
-
-
-def return_freed_memory() -> None:
-    """Hand all that is free back to the system once. glibc does not fit aligned blocks into the holes that such
-    blocks leave, so a heap that keeps everything grows step by step; what is handed back now and then bounds it."""
-    if sys.platform.startswith("linux"):
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)

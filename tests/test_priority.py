@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from srkd_ros.priority import give_way
+from srkd_ros.priority import give_way, let_session_give_way
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows priorities of threads")
 
@@ -47,3 +49,19 @@ def test_a_thread_and_its_children_give_way_and_others_do_not() -> None:
 def test_a_priority_is_never_raised() -> None:
     lower = min(19, niceness() + 2)
     assert in_thread(lower, 0) == [lower, lower, lower]
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="a kernel without autogroups")
+@pytest.mark.parametrize("own_session", [True, False])
+def test_a_session_gives_way_where_the_process_leads_it(own_session: bool) -> None:
+    here = Path("/proc/self/autogroup").read_text()
+    program = (
+        "from srkd_ros.priority import let_session_give_way\n"
+        "let_session_give_way(7); print(open('/proc/self/autogroup').read())"
+    )
+    words = [sys.executable, "-c", program]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, start_new_session=own_session).stdout
+    assert told.split()[-1] == ("7" if own_session else here.split()[-1])
+    assert Path("/proc/self/autogroup").read_text() == here
+    let_session_give_way(0)
+    assert Path("/proc/self/autogroup").read_text() == here
