@@ -64,6 +64,7 @@ def main(argv: list[str]) -> int:
         values=None if args.values is None else tuple(args.values),
         alone=args.terms,
         without=args.leave_out,
+        more_teachers=args.teachers,
     )
     folder = Path(args.out or ("benchmarks" if name == "cost" else "runs/experiments"))
     pool = Pool(folder / "runs", args.jobs)
@@ -99,7 +100,7 @@ def _listing(name: str, setup: Setup, pool: Pool) -> str:
     for run in ordered([row.runs[seed] for row in rows for seed in seeds]):
         try:
             place, result = pool.place(run), pool.result(run)
-        except BagError:  # what `prepare` is to write
+        except (BagError, ConfigError):  # what `prepare` is to write
             place, result = None, None
         where = "after its source" if place is None else place.path.name
         steps = 0 if place is None else place.step()
@@ -143,6 +144,9 @@ def _parser(name: str) -> argparse.ArgumentParser:
     parser.add_argument("--terms", action="store_true", help="gap: also each term of distillation alone")
     parser.add_argument("--leave-out", action="store_true", help="gap: also the objective without each term")
     parser.add_argument(
+        "--teachers", action="store_true", help="dynamic-size: also teachers of chosen classes, and of clipped clouds"
+    )
+    parser.add_argument(
         "--repeats", type=int, default=20, metavar="N", help="cost: steps and frames timed (default: 20)"
     )
     parser.add_argument("--list", action="store_true", help="only say which runs there are, and which are done")
@@ -164,3 +168,5 @@ def _check(name: str, args: argparse.Namespace) -> None:
             raise ConfigError(f"--values {value:g} is none of the {_VALUES[name]} that {name} can take")
     if (args.terms or args.leave_out) and name != "gap":
         raise ConfigError(f"--terms and --leave-out are for gap, leave them out for {name}")
+    if args.teachers and name != "dynamic-size":
+        raise ConfigError(f"--teachers is for dynamic-size, leave it out for {name}")

@@ -74,6 +74,8 @@ class Pool:
     folder: Path
     jobs: int
     _done: dict[Run, Result] = field(default_factory=dict, init=False)
+    _places: dict[Run, Workplace] = field(default_factory=dict, init=False)
+    """Looked up twice a second, and a key can take the digests of many bags."""
     _children: list[_Child] = field(default_factory=list, init=False)
     _paused: list[Run] = field(default_factory=list, init=False)
     _elsewhere: list[Workplace] = field(default_factory=list, init=False)
@@ -86,10 +88,12 @@ class Pool:
         Raises:
             CheckpointError: a checkpoint it starts from cannot be read.
         """
-        if any(self.result(need) is None for need in run.needs):
-            return None
-        weights, start = (self._weights(each) for each in (run.source, run.start))
-        return Workplace(run, self.folder / folder_name(run, weights, start), weights, start)
+        if run not in self._places:
+            if any(self.result(need) is None for need in run.needs):
+                return None
+            weights, start = (self._weights(each) for each in (run.source, run.start))
+            self._places[run] = Workplace(run, self.folder / folder_name(run, weights, start), weights, start)
+        return self._places[run]
 
     def result(self, run: Run) -> Result | None:
         """The result of a run; None where it is not done."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from srkd_train.experiments import shift
+from srkd_train.experiments import dynamic_size, shift
 from srkd_train.experiments.run import Run
 from srkd_train.experiments.setup import Setup
 
@@ -20,6 +20,11 @@ TERM_NAMES = {
     "channel": "channel-wise",
     "cross_sample": "cross-sample",
     "feature_mse": "feature MSE",
+    "pool": "pooled features",
+    "stats": "channel statistics",
+    "knn_kl": "nearest points' KL",
+    "knn_mse": "nearest points' MSE",
+    "voxel": "equal voxels' MSE",
 }
 """Terms of distillation in words."""
 
@@ -34,6 +39,8 @@ class Row:
     """By seed."""
     x: float | None = None
     """Place along the curve."""
+    against: str | None = None
+    """Series that it is compared with, where that is not the table's reference."""
 
     @property
     def name(self) -> str:
@@ -152,6 +159,12 @@ def moved(setup: Setup) -> list[Row]:
     return [Row(series, runs) for series, runs in shift.runs_by_row(setup).items()]
 
 
+def dense_teachers(setup: Setup) -> list[Row]:
+    """Teachers on dense clouds and students of single frames, for a PTv3 and a SpUNet."""
+    found = dynamic_size.runs_by_row(setup)
+    return [Row(series, runs, against=against) for series, (runs, against) in found.items()]
+
+
 def _row(setup: Setup, series: str, make: Callable[[int], Run], x: float | None = None) -> Row:
     return Row(series, {seed: make(seed) for seed in setup.seeds}, x)
 
@@ -203,6 +216,12 @@ COMPARISONS: Mapping[str, Comparison] = {
         shift.notes,
         reference=shift.BEFORE,
         prepare=shift.write_bags,
+    ),
+    "dynamic-size": Comparison(
+        "teachers of several frames at once, students of single ones, by strategy",
+        dense_teachers,
+        dynamic_size.notes,
+        prepare=dynamic_size.make_dense,
     ),
 }
 """Experiments by name."""

@@ -16,6 +16,8 @@ from srkd_train.experiments.run import Run, override
 from srkd_train.objective import DISTILLED, make_recipe
 from srkd_train.options import parse, spell_out
 
+RAW: Mapping[str, Any] = {"data.dense_root": None, "data.dense_val": False}
+"""What a network without a teacher is trained on, whatever its teacher sees."""
 ABOUT = "The keys of an experiment's runs are those of `srkd distill`."
 
 
@@ -35,6 +37,8 @@ class Setup:
     """Also each term of distillation alone."""
     without: bool = False
     """Also the objective without each term."""
+    more_teachers: bool = False
+    """Also teachers of chosen classes and of clipped clouds."""
     _made: dict[Any, Run] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -45,11 +49,11 @@ class Setup:
 
     def baseline(self, seed: int, changes: Mapping[str, Any] | None = None) -> Run:
         """The student without a teacher, on the same schedule, clouds and draws as the distilled one."""
-        return self._pretraining(self.base, seed, changes)
+        return self._pretraining(self.base, seed, {**RAW, **(changes or {})})
 
     def ptv3(self, seed: int) -> Run | None:
         """A full-size PTv3 without a teacher; None where the preset has none."""
-        return None if self.preset.ptv3 is None else self._pretraining(self.base, seed, self.preset.ptv3)
+        return None if self.preset.ptv3 is None else self._pretraining(self.base, seed, {**RAW, **self.preset.ptv3})
 
     def teacher(self, seed: int, changes: Mapping[str, Any] | None = None) -> Run:
         """The teacher of a seed, shared by all that learn from it; a given one is only evaluated.

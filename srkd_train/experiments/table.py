@@ -52,9 +52,10 @@ class Table:
 
     def gain(self, line: Line) -> Summary | None:
         """By how much it is better than the reference of the same place, or than the one reference; seed by seed."""
-        others = [other for other in self.lines if other.row.series == self.reference and other is not line]
+        reference = line.row.against or self.reference
+        others = [other for other in self.lines if other.row.series == reference and other is not line]
         match = [other for other in others if other.row.x == line.row.x] or [o for o in others if o.row.x is None]
-        return line.miou.minus(match[0].miou) if match and line.row.series != self.reference else None
+        return line.miou.minus(match[0].miou) if match and line.row.series != reference else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
