@@ -13,8 +13,10 @@ from srkd.diffusion import DiffusionConfig
 from srkd.errors import CheckpointError, ConfigError
 from srkd.nn.unet import UNetConfig
 from srkd.ptv3 import PTv3, PTv3Config
+from srkd.spunet import SpUNet, SpUNetConfig
 
-Network = PTv3 | CDSegNet
+Network = PTv3 | CDSegNet | SpUNet
+NetworkConfig = PTv3Config | CDSegNetConfig | SpUNetConfig
 
 PTV3_UNET = UNetConfig(
     in_channels=4,
@@ -86,6 +88,25 @@ NANO_NOISE_UNET = replace(
     drop_path=0.1,
 )
 
+SPUNET = SpUNetConfig(
+    in_channels=4,
+    num_classes=16,
+    enc_channels=(32, 32, 64, 128, 256),
+    enc_depths=(2, 3, 4, 6),
+    dec_channels=(96, 96, 128, 256),
+    dec_depths=(2, 2, 2, 2),
+)
+"""Pointcept's SpUNet-v1m1, 39.2 M parameters."""
+
+NANO_SPUNET = replace(
+    SPUNET,
+    enc_channels=(16, 24, 40, 56, 64),
+    enc_depths=(1, 1, 1, 1),
+    dec_channels=(24, 24, 40, 48),
+    dec_depths=(1, 1, 1, 1),
+)
+"""1.0 M parameters, about as fast as the student-nano."""
+
 
 def _ptv3(unet: UNetConfig) -> Callable[[int, int], PTv3Config]:
     return lambda num_classes, in_channels: PTv3Config(replace(unet, in_channels=in_channels), num_classes)
@@ -97,12 +118,18 @@ def _cdsegnet(unet: UNetConfig, noise: UNetConfig) -> Callable[[int, int], CDSeg
     )
 
 
-ARCHITECTURES: dict[str, Callable[[int, int], PTv3Config | CDSegNetConfig]] = {
+def _spunet(spunet: SpUNetConfig) -> Callable[[int, int], SpUNetConfig]:
+    return lambda num_classes, in_channels: replace(spunet, num_classes=num_classes, in_channels=in_channels)
+
+
+ARCHITECTURES: dict[str, Callable[[int, int], NetworkConfig]] = {
     "student": _ptv3(STUDENT_UNET),
     "ptv3": _ptv3(PTV3_UNET),
     "cdsegnet": _cdsegnet(CDSEGNET_UNET, NOISE_UNET),
+    "spunet": _spunet(SPUNET),
     "student-nano": _ptv3(NANO_UNET),
     "teacher-nano": _cdsegnet(NANO_TEACHER_UNET, NANO_NOISE_UNET),
+    "spunet-nano": _spunet(NANO_SPUNET),
 }
 """Name to a function (num_classes, in_channels) -> configuration."""
 
@@ -118,17 +145,19 @@ def build_network(architecture: str, num_classes: int, in_channels: int) -> Netw
     return network_from_config(ARCHITECTURES[architecture](num_classes, in_channels))
 
 
-def network_from_config(config: PTv3Config | CDSegNetConfig) -> Network:
+def network_from_config(config: NetworkConfig) -> Network:
     """The network that a configuration describes."""
+    if isinstance(config, SpUNetConfig):
+        return SpUNet(config)
     return CDSegNet(config) if isinstance(config, CDSegNetConfig) else PTv3(config)
 
 
-def config_to_dict(config: PTv3Config | CDSegNetConfig) -> dict[str, Any]:
+def config_to_dict(config: NetworkConfig) -> dict[str, Any]:
     """A configuration as plain data."""
     return asdict(config)
 
 
-def config_from_dict(data: Mapping[str, Any]) -> PTv3Config | CDSegNetConfig:
+def config_from_dict(data: Mapping[str, Any]) -> NetworkConfig:
     """The configuration from :func:`config_to_dict`.
 
     Raises:
@@ -145,6 +174,9 @@ def config_from_dict(data: Mapping[str, Any]) -> PTv3Config | CDSegNetConfig:
                 data["num_classes"],
                 DiffusionConfig(**data["diffusion"]),
             )
+        if "enc_channels" in data:
+            _refuse_unknown(data, SpUNetConfig)
+            return SpUNetConfig(**_tuples(data))
         _refuse_unknown(data, PTv3Config)
         return PTv3Config(_unet(data["unet"]), data["num_classes"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -160,5 +192,8 @@ def _refuse_unknown(data: Mapping[str, Any], kind: type) -> None:
 
 
 def _unet(data: Mapping[str, Any]) -> UNetConfig:
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    return UNetConfig(**values)
+    return UNetConfig(**_tuples(data))
+
+
+def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}

@@ -39,6 +39,11 @@ class CDSegNetConfig:
                 " time embedding"
             )
 
+    @property
+    def in_channels(self) -> int:
+        """Features of a voxel."""
+        return self.unet.in_channels
+
 
 class CDSegNet(nn.Module):
     """Per-voxel logits; the noise branch sees Gaussian noise at inference, and denoises noised features in training."""
@@ -73,6 +78,21 @@ class CDSegNet(nn.Module):
     def plan_spec(self) -> PlanSpec:
         """The plan tables that both branches read when orders are fixed."""
         return self.config.unet.plan_spec().union(self.config.noise_unet.plan_spec())
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Plan stages of the segmentation branch's encoder outputs; the decoder's are all but the last."""
+        return self.config.unet.stages
+
+    @property
+    def encoder_channels(self) -> tuple[int, ...]:
+        """Widths of the segmentation branch's encoder outputs, fine to coarse."""
+        return self.config.unet.enc_channels
+
+    @property
+    def decoder_channels(self) -> tuple[int, ...]:
+        """Widths of the segmentation branch's decoder outputs, fine to coarse."""
+        return self.config.unet.dec_channels
 
     def forward(
         self,

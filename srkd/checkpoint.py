@@ -246,9 +246,9 @@ def _check_counts(header: Header, where: object) -> None:
             f"{where}: the network has {config.num_classes} classes, scheme {header.scheme.name!r} has {classes}:"
             " use the scheme that the weights were trained on"
         )
-    if config.unet.in_channels != inputs:
+    if config.in_channels != inputs:
         raise CheckpointError(
-            f"{where}: the network takes {config.unet.in_channels} features, the input spec gives {inputs}: use the"
+            f"{where}: the network takes {config.in_channels} features, the input spec gives {inputs}: use the"
             " spec that the weights were trained on"
         )
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
+from srkd.children import Children, octant_slots
 from srkd.curves import CURVES
 from srkd.neighbour_lists import NeighbourLists
 from srkd.neighbours import PairLists
@@ -148,6 +149,19 @@ class GeometryPlan:
             )
         pairs: PairLists = self._memo[name]
         return pairs
+
+    def slots(self, stage: int) -> Tensor:
+        """(N,) int32: parent * 8 + octant of each row of a stage (:func:`srkd.children.octant_slots`)."""
+        return octant_slots(self.coord(stage), self.parent(stage, stage + 1))
+
+    def children(self, stage: int) -> Children:
+        """The rows of a stage grouped by octant, and by the row of the next stage that contains them; derived at the
+        first call and kept."""
+        name = f"children/{stage}"
+        if name not in self._memo:
+            self._memo[name] = Children.from_slots(self.slots(stage), self.num_rows(stage + 1))
+        children: Children = self._memo[name]
+        return children
 
     def curve(self, index: int, stage: int, stream: int) -> str:
         """The curve that the ``index``-th block of a stage follows in a network's stream of orders."""

@@ -19,6 +19,11 @@ class PTv3Config:
     unet: UNetConfig
     num_classes: int
 
+    @property
+    def in_channels(self) -> int:
+        """Features of a voxel."""
+        return self.unet.in_channels
+
 
 @dataclass(frozen=True)
 class PTv3Features:
@@ -43,6 +48,21 @@ class PTv3(nn.Module):
     def plan_spec(self) -> PlanSpec:
         """The plan tables that this network reads when orders are fixed."""
         return self.config.unet.plan_spec()
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Plan stages of the encoder's outputs; the decoder's are all but the last."""
+        return self.config.unet.stages
+
+    @property
+    def encoder_channels(self) -> tuple[int, ...]:
+        """Widths of the encoder's outputs, fine to coarse."""
+        return self.config.unet.enc_channels
+
+    @property
+    def decoder_channels(self) -> tuple[int, ...]:
+        """Widths of the decoder's outputs, fine to coarse."""
+        return self.config.unet.dec_channels
 
     def forward(self, features: Tensor, plan: GeometryPlan, *, stream: int = 0) -> Tensor:
         """Logits of every input voxel.

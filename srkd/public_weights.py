@@ -1,12 +1,14 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Names of the public state dicts (Pointcept PTv3, CDSegNet / SRKD) to ours and back.
+"""Names of the public state dicts (Pointcept PTv3 and SpUNet, CDSegNet / SRKD) to ours; attention networks' also back.
 
-Shapes and numbers are the same on both sides; only names differ. Three naming schemes are known:
+Numbers are the same on both sides; names differ, and so do kernels of edge 1, which are linear maps here
+(:func:`srkd.public_spunet.linear_of`). The naming schemes:
 
 * CDSegNet and SRKD: ``backbone._n_enc.enc0.block0.cpe.0.weight``, noise branch ``_c_*``, transfer module ``_tm_dec0``;
 * Pointcept PTv3: ``backbone.enc.enc0...``, head ``seg_head``;
-* either with ``module.`` in front (saved from a multi-GPU run) or without ``backbone.``.
+* Pointcept SpUNet: ``backbone.enc.0.block0...``, head ``backbone.final`` (:mod:`srkd.public_spunet`);
+* any with ``module.`` in front (saved from a multi-GPU run) or without ``backbone.``.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from srkd.public_spunet import from_public_spunet_name, linear_of
 
 _LAYERS = (
     (r"down\.norm\.0", "down.norm"),
@@ -63,6 +67,8 @@ def from_public_name(name: str) -> str:
     """Our name of a public tensor; names already ours stay as they are."""
     name = re.sub(r"^(module\.)+", "", name)
     name = re.sub(r"^backbone\.", "", name)
+    if (spunet := from_public_spunet_name(name)) is not None:
+        return spunet
     name = re.sub(r"^_n_head\.|^seg_head\.", "head.", name)
     name = re.sub(r"^_c_head\.", "noise_head.", name)
     name = re.sub(r"^fc_t([12])\.", r"time\1.", name)
@@ -118,10 +124,12 @@ def match_public(public: Mapping[str, Tensor], network_state: Mapping[str, Tenso
         ours = from_public_name(theirs)
         if ours not in network_state or ours in state:
             unexpected.append(theirs)
-        elif tensor.shape != network_state[ours].shape:
+            continue
+        fitting = linear_of(tensor) if network_state[ours].ndim == 2 else tensor
+        if fitting.shape != network_state[ours].shape:
             misshapen.append(f"{theirs}: {tuple(tensor.shape)} in the file, {tuple(network_state[ours].shape)} wanted")
         else:
-            state[ours] = tensor
+            state[ours] = fitting
     wrong = {from_public_name(line.split(":")[0]) for line in misshapen}
     missing = tuple(name for name in network_state if name not in state and name not in wrong)
     return Matched(state, missing, tuple(unexpected), tuple(misshapen))

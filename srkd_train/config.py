@@ -16,6 +16,9 @@ from srkd_train.objective_config import ObjectiveConfig
 DataName = Literal["street", "semantickitti", "nuscenes", "waymo", "scannet", "bag"]
 
 
+WHOLE = "whole"
+"""In place of a folder of dense clouds: the clouds themselves, before they are thinned."""
+
 ROOT_HOLDS = {
     "semantickitti": "the folder that holds sequences/",
     "nuscenes": "the folder that holds samples/, lidarseg/ and v1.0-trainval/",
@@ -62,6 +65,13 @@ class DataConfig:
     """Bags with ground truth to validate and to score on; null for those of data.root, where they have it."""
     cache_dir: str | None = None
     """Folder for generated streets and the indices of bags; null for $SRKD_CACHE or ~/.cache/srkd."""
+    raw_share: float = 1.0
+    """Share of the points of every cloud that is kept, the same ones each time: what a sparser sensor would see."""
+    dense_root: str | None = None
+    """Dense clouds of the same places, which `pretrain` trains on and `distill` shows to the teacher: a folder of
+    `srkd prepare accumulate`, or "whole" for the clouds before data.raw_share thins them."""
+    dense_val: bool = False
+    """Validate and score a pretrained network on dense clouds; without it on raw ones."""
     input: InputSpec = field(default_factory=lambda: InputSpec(voxel_size_m=0.05))
     """Voxel size, feature columns, intensity transform and range; stored in the checkpoint."""
     augment: Augment = field(default_factory=Augment)
@@ -81,12 +91,19 @@ class DataConfig:
             raise ConfigError(f"data.every={self.every} takes no cloud, give at least 1")
         if self.name != "street" and self.root is None:
             raise ConfigError(f"data.root is not set, {self.name} needs {ROOT_HOLDS[self.name]}: --data.root DIR")
-        for key, value in (("data.share", self.share), ("data.mix_p", self.mix_p)):
-            if not 0 <= value <= 1 or (key == "data.share" and value == 0):
+        shares = (("data.share", self.share), ("data.mix_p", self.mix_p), ("data.raw_share", self.raw_share))
+        for key, value in shares:
+            if not 0 <= value <= 1 or (key != "data.mix_p" and value == 0):
                 raise ConfigError(f"{key}={value} is no share, give a number from 0 to 1")
         for key, (first, end) in (("data.seeds", self.seeds), ("data.val_seeds", self.val_seeds)):
             if not 0 <= first < end <= HELD_OUT_SEEDS[0]:
                 raise ConfigError(f"{key}=[{first}, {end}] is no training range, give 0 <= first < end <= 10000")
+        if self.dense_val and self.dense_root is None:
+            raise ConfigError("data.dense_val=true scores on dense clouds: give their folder, --data.dense_root DIR")
+        if self.dense_root is not None and self.name == "bag":
+            raise ConfigError(f"data.dense_root={self.dense_root}: clouds of bags have no dense ones, leave it out")
+        if self.dense_root == WHOLE and self.raw_share == 1:
+            raise ConfigError("data.dense_root=whole is denser than thinned clouds only: give data.raw_share below 1")
         if self.name == "street" and max(self.seeds[0], self.val_seeds[0]) < min(self.seeds[1], self.val_seeds[1]):
             raise ConfigError(
                 f"data.val_seeds={list(self.val_seeds)} overlaps data.seeds={list(self.seeds)}, separate them"

@@ -15,7 +15,7 @@ from srkd_train.cli import checkpoint_path
 from srkd_train.config import DistillConfig
 from srkd_train.distiller import Distiller
 from srkd_train.networks import make_network
-from srkd_train.objective import DISTILLED, make_recipe
+from srkd_train.objective import DENSE, DISTILLED, make_recipe
 from srkd_train.objective_config import ObjectiveConfig
 from srkd_train.runs import RunFolder
 from srkd_train.teacher import FrozenTeacher, check_pair
@@ -73,8 +73,14 @@ def make_distiller(config: DistillConfig, scheme: LabelScheme, teacher: Network)
     """A fresh student beside a teacher.
 
     Raises:
-        ConfigError: the student has a noise branch, or the objective needs labels where there are none.
+        ConfigError: the student has a noise branch, the objective needs labels or dense clouds where there are none, or
+            the student would be scored on dense clouds.
     """
+    if config.data.dense_val:
+        raise ConfigError(
+            "data.dense_val=true scores the student on clouds that only its teacher sees: leave it out, and score the"
+            " teacher with `srkd evaluate --dense DIR`"
+        )
     student = make_network(config, scheme)
     if isinstance(student, CDSegNet):
         raise ConfigError(
@@ -89,6 +95,7 @@ def make_distiller(config: DistillConfig, scheme: LabelScheme, teacher: Network)
         max_steps=config.trainer.max_steps,
         voxel_size_m=config.data.input.voxel_size_m,
         seed=config.trainer.seed,
+        dense=config.data.dense_root is not None,
     )
 
 
@@ -96,12 +103,20 @@ def objective_for(config: DistillConfig) -> ObjectiveConfig:
     """The objective on the clouds of a run: without labels logits are compared at all points, for none is labelled.
 
     Raises:
-        ConfigError: it has no term of the teacher's, or scales them by the supervised loss, where there are no labels.
+        ConfigError: it has no term of the teacher's, or scales them by the supervised loss, where there are no labels;
+            or it compares raw and dense clouds where there are no dense ones.
     """
     objective = config.objective
+    recipe = make_recipe(objective)
+    for term in DENSE:
+        if recipe.uses(term) and config.data.dense_root is None:
+            raise ConfigError(
+                f"objective.weights.{term}={recipe.weights[term]:g} compares raw and dense clouds: give the dense ones,"
+                " --data.dense_root DIR, or weight 0"
+            )
     if not config.data.unlabelled:
         return objective
-    if not make_recipe(objective).uses(*DISTILLED):
+    if not recipe.uses(*DISTILLED):
         raise ConfigError(
             "objective.weights: no term of the teacher's has a weight, and bags have no labels to learn from"
         )

@@ -69,6 +69,11 @@ class Segmentation(lightning.LightningModule):
         return self.network.plan_spec
 
     @property
+    def dense_plan_spec(self) -> PlanSpec | None:
+        """What the plan of a training batch's dense clouds must serve; None where there need be none."""
+        return None
+
+    @property
     def trained(self) -> nn.ModuleDict:
         """What the optimiser trains."""
         return nn.ModuleDict({"network": self.network})

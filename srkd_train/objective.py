@@ -9,7 +9,7 @@ them (losses.md 9.3): sums over rows, the channel term over points, raw squared 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,11 @@ from torch import Tensor, nn
 from srkd_train.objective_config import ObjectiveConfig, WeightsConfig
 
 SUPERVISED = ("cross_entropy", "lovasz")
-DISTILLED = ("kl", "point_affinity", "voxel_affinity", "channel", "cross_sample", "feature_mse")
+SRKD = ("kl", "point_affinity", "voxel_affinity", "channel", "cross_sample", "feature_mse")
+"""Terms that compare the networks voxel by voxel."""
+DENSE = ("pool", "stats", "knn_kl", "knn_mse", "voxel")
+"""Terms between a raw and a dense cloud; no preset has them."""
+DISTILLED = SRKD + DENSE
 TERMS = SUPERVISED + DISTILLED
 
 AffinityKind = Literal["cosine", "unit_l2sq", "raw_l2sq", "raw_l2"]
@@ -56,6 +60,7 @@ PRESETS: Mapping[str, Recipe] = {
             "channel": 0.3,  # [I] 1000 C / N
             "cross_sample": 1.0,  # [R] CIRKD, with its temperature
             "feature_mse": 0.1,  # [C]
+            **dict.fromkeys(DENSE, 0.0),
         },
         affinity="cosine",
         weigh_regions=False,
@@ -73,6 +78,7 @@ PRESETS: Mapping[str, Recipe] = {
             "channel": 1000.0,  # [N], [C]
             "cross_sample": 0.1,  # [N]
             "feature_mse": 0.1,  # [C]
+            **dict.fromkeys(DENSE, 0.0),
         },
         affinity="raw_l2sq",
         weigh_regions=True,
@@ -123,6 +129,13 @@ class Weights(nn.Module):
         self.share = share
         self.register_buffer("total", torch.zeros(len(TERMS), dtype=torch.float64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Takes sums from before the last terms were added, too."""
+        found = state_dict.get(f"{prefix}total")
+        if isinstance(found, Tensor) and len(found) < len(TERMS):
+            state_dict[f"{prefix}total"] = torch.cat([found, found.new_zeros(len(TERMS) - len(found))])
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def update(self, terms: Mapping[str, Tensor]) -> None:
         """Takes in the terms of a step (the same on all processes) as long as calibration lasts."""

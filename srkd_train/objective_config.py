@@ -68,12 +68,62 @@ class WeightsConfig:
     """Similarities between all clouds of a batch (CSMBGD)."""
     feature_mse: float | None = None
     """Squared difference of projected features."""
+    pool: float | None = None
+    """Mean features of a cloud; like the rest below, for a teacher that sees data.dense_root."""
+    stats: float | None = None
+    """Mean and spread of every channel over a cloud, at every encoder stage."""
+    knn_kl: float | None = None
+    """Kullback-Leibler divergence of the logits of nearest points."""
+    knn_mse: float | None = None
+    """Squared difference of projected features of nearest points."""
+    voxel: float | None = None
+    """Squared difference of projected features in equal voxels."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
             if value is not None and value < 0:
                 raise ConfigError(f"objective.weights.{entry.name}={value} is negative, give 0 to switch the term off")
+
+
+@dataclass(frozen=True)
+class DenseTermsConfig:
+    """How a raw and a dense cloud are compared (losses.md, section 10)."""
+
+    pool_stages: tuple[float, ...] | None = None
+    """Relative weights of the encoder stages that both networks have, fine to coarse, in `pool`; null for the coarsest
+    alone."""
+    stats_stages: tuple[float, ...] | None = None
+    """The same in `stats`; null for all alike."""
+    stats_spread: Literal["log_sd", "variance"] = "log_sd"
+    """What `stats` compares beside means: logarithms of standard deviations, or variances as published."""
+    stats_covariance: float = 0.0
+    """Factor of the squared difference of covariances in `stats`."""
+    knn_radius_m: float | None = None
+    """Points farther apart are no pair; null for the edge of a voxel."""
+    knn_tau: float = 2.0
+    """Temperature of `knn_kl`."""
+    adapter_layers: int = 2
+    """Linear layers between the student's features and the teacher's; batch norm and ReLU follow all but the last."""
+    adapter_width: int = 128
+    """Channels between them."""
+
+    def __post_init__(self) -> None:
+        for name in ("pool_stages", "stats_stages"):
+            weights = getattr(self, name)
+            if weights is not None and (min(weights, default=-1) < 0 or sum(weights) == 0):
+                raise ConfigError(
+                    f"objective.dense.{name}={list(weights)} weighs nothing, give weights from 0, or null"
+                )
+        for name in ("knn_radius_m", "knn_tau"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"objective.dense.{name}={value} is not positive, give a number above 0")
+        if self.stats_covariance < 0:
+            raise ConfigError(f"objective.dense.stats_covariance={self.stats_covariance} is negative, give 0 for none")
+        for name in ("adapter_layers", "adapter_width"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"objective.dense.{name}={getattr(self, name)} is too small, give at least 1")
 
 
 @dataclass(frozen=True)
@@ -102,6 +152,8 @@ class ObjectiveConfig:
     """Kind of affinity; null for the preset's."""
     supervoxels: SupervoxelConfig = field(default_factory=SupervoxelConfig)
     """Where affinities are measured."""
+    dense: DenseTermsConfig = field(default_factory=DenseTermsConfig)
+    """How clouds of different size are compared."""
     gather: bool = False
     """Compute every term but Lovasz over the clouds of all processes, as one process with the whole batch would."""
     calibrate_steps: int = 0

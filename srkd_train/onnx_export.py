@@ -81,7 +81,7 @@ def example_inputs(network: Network, voxels: int, seed: int = 0) -> tuple[Tensor
     grid = torch.from_numpy(np.stack([x, y, z], axis=1)[rng.permutation(len(x))[:voxels]])
     plan = build_plan(grid[torch.argsort(z_code(grid))], [len(grid)], network.plan_spec)
     generator = torch.Generator().manual_seed(seed)
-    features = torch.randn(len(grid), network.config.unet.in_channels, generator=generator)
+    features = torch.randn(len(grid), network.config.in_channels, generator=generator)
     noise = torch.randn(features.shape, generator=generator) if isinstance(network, CDSegNet) else None
     return features, used_tables(network, features, plan, noise), noise
 

@@ -15,6 +15,7 @@ from srkd.segmenter import Segmenter
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import RunConfig
 from srkd_train.data.catalog import final_part
+from srkd_train.data.dense_part import scored_part
 from srkd_train.data.loader import spread_indices
 from srkd_train.data.part import Part
 from srkd_train.evaluation import evaluate
@@ -34,6 +35,12 @@ def training_facts(config: RunConfig, part: Part, command: Sequence[str]) -> dic
         "started": date.today().isoformat(),
         "torch": torch.__version__,
     }
+    dense = part if part.kind == "dense" else part.dense
+    if dense is not None:
+        facts["clouds"] = "dense" if dense is part else "raw, the teacher's dense"
+        facts["dense_clouds"] = dense.described
+        facts["dense_sha256"] = dense.dense_sha256
+        facts["scored_on"] = "dense clouds" if config.data.dense_val else "raw clouds"
     if part.digest is not None:
         facts["data_sha256"] = part.digest
     if config.model.init is not None:
@@ -56,7 +63,7 @@ def score_run(config: RunConfig, folder: RunFolder) -> tuple[Score | None, str]:
     """Score the last weights, write the score into their header; without validations the last weights are the best."""
     score, described = None, ""
     if config.trainer.final_eval:
-        part = final_part(config.data)
+        part = scored_part(config.data, final_part(config.data))
         indices = spread_indices(len(part.clouds), config.trainer.final_eval_limit)
         described = f"{len(indices)} clouds of {part.described}"
         segmenter = Segmenter.load(folder.last, device="cpu" if config.trainer.accelerator == "cpu" else "auto")

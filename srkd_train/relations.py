@@ -11,7 +11,6 @@ from torch import Tensor
 
 from srkd_train import distributed
 from srkd_train.adapters import Adapters
-from srkd_train.data.batch import Batch
 from srkd_train.losses import affinity, channel, cross_sample, feature, logit, supervoxel
 from srkd_train.losses.sampling import draw_points
 from srkd_train.objective import Recipe
@@ -21,11 +20,14 @@ from srkd_train.teacher import View
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A batch as both networks see it."""
+    """The same voxels as both networks see them."""
 
     student: View
     teacher: View
-    batch: Batch
+    label: Tensor
+    """(N,) classes, 255 for none."""
+    offsets: tuple[int, ...]
+    """Per cloud the row after its last one, rising to N; a cloud may be empty."""
     adapters: Adapters
 
 
@@ -41,11 +43,10 @@ class Host:
     """(K,) labelled voxels of each class in the steps before; None where there were none."""
 
     @classmethod
-    def of(cls, batch: Batch, class_count: Tensor) -> "Host":
-        """The coordinates and labels of a batch, with the counts so far."""
-        assert batch.xyz is not None, "training batches carry coordinates"
+    def of(cls, xyz: Tensor, label: Tensor, class_count: Tensor) -> "Host":
+        """Coordinates and labels of what is compared, with the counts so far."""
         count = class_count.cpu()
-        return cls(batch.xyz.cpu(), batch.label.cpu(), count if count.any() else None)
+        return cls(xyz.cpu(), label.cpu(), count if count.any() else None)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def measure(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tensor]:
 def _kl(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tensor]:
     if not measured.recipe.uses("kl"):
         return {}
-    objective, label = measured.objective, pair.batch.label
+    objective, label = measured.objective, pair.label
     known = label if objective.kl_points == "labelled" else None
     count = len(label) if known is None else int((label != 255).sum()) if scale.gather else 0
     value = logit.kl_divergence(pair.student.logits, pair.teacher.logits, tau=objective.kl_tau, label=known)
@@ -113,7 +114,7 @@ def _affinities(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tenso
     host = measured.host
     assert host is not None, "affinities have a weight"
     xyz, label = host.xyz, host.label
-    regions = supervoxel.partition(xyz, offsets=pair.batch.offsets, config=config)
+    regions = supervoxel.partition(xyz, offsets=pair.offsets, config=config)
     drawn = supervoxel.draw(
         regions,
         label=label,
@@ -183,9 +184,10 @@ def _channel(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Tensor]:
     else:
         student, teacher = pair.student.logits, pair.teacher.logits
     value = channel.channel_kl(
-        student, teacher, offsets=pair.batch.offsets, tau=objective.channel_tau, reduction=recipe.channel_reduction
+        student, teacher, offsets=pair.offsets, tau=objective.channel_tau, reduction=recipe.channel_reduction
     )
-    count = len(pair.batch) if recipe.channel_reduction == "channel" else len(pair.batch.label)
+    clouds = sum(end > start for start, end in pairwise((0, *pair.offsets)))
+    count = clouds if recipe.channel_reduction == "channel" else len(pair.label)
     return {"channel": scale(value, count)}
 
 
@@ -193,7 +195,7 @@ def _cross_sample(pair: Pair, measured: Measured, scale: Scale) -> dict[str, Ten
     recipe = measured.recipe
     if not recipe.uses("cross_sample"):
         return {}
-    index, ends = draw_points(pair.batch.offsets, measured.objective.cross_sample_points, measured.generators(2))
+    index, ends = draw_points(pair.offsets, measured.objective.cross_sample_points, measured.generators(2))
     index = index.to(pair.student.features.device)
     student, teacher = pair.adapters.to_similarity(
         pair.student.features.index_select(0, index), pair.teacher.features.index_select(0, index)

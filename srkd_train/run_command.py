@@ -125,6 +125,7 @@ def _differences(before: RunConfig, after: RunConfig) -> list[tuple[str, Any, An
                 ("data", "root"),
                 ("data", "val_root"),
                 ("data", "cache_dir"),
+                ("data", "dense_root"),
             )
             if not free and getattr(old, name) != getattr(new, name):
                 found.append((f"{entry.name}.{name}", getattr(old, name), getattr(new, name)))

@@ -24,6 +24,8 @@ class View:
     """(N, K), in the order of the voxels."""
     decoder: tuple[Tensor, ...]
     """(N_s, C_s) a decoder stage, fine to coarse; the first in the order of the voxels, the rest in the plan's rows."""
+    encoder: tuple[Tensor, ...] = ()
+    """(N_s, C_s) an encoder stage, fine to coarse, in the plan's rows."""
 
     @property
     def features(self) -> Tensor:
@@ -32,9 +34,10 @@ class View:
 
 
 def view(network: Network, features: PTv3Features, plan: GeometryPlan) -> View:
-    """Logits and decoder features of a pass."""
+    """Logits and features of a pass."""
     finest = features.decoder[0]
-    return View(from_rows(network.head(finest), plan), (from_rows(finest, plan), *features.decoder[1:]))
+    decoder = (from_rows(finest, plan), *features.decoder[1:])
+    return View(from_rows(network.head(finest), plan), decoder, features.encoder)
 
 
 class FrozenTeacher:

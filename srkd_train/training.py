@@ -20,7 +20,8 @@ from srkd.plan import PlanSpec
 from srkd_train.callbacks import Clock, Report, Stop
 from srkd_train.config import RunConfig
 from srkd_train.data.bag_part import why_not_scored
-from srkd_train.data.catalog import final_part, training_part, validation_part
+from srkd_train.data.catalog import final_part, validation_part
+from srkd_train.data.dense_part import run_part, scored_part
 from srkd_train.data.loader import (
     EvaluationBatches,
     Loader,
@@ -88,7 +89,7 @@ def train(
     if first_process:
         folder.check(resume=config.resume)
     prepare_process(config.trainer)
-    part = training_part(config.data, taught)
+    part = run_part(config, taught)
     module = build(part.clouds.scheme)
     if config.resume:
         _refuse_other_clouds(config, folder, part)
@@ -120,7 +121,8 @@ def train(
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
     train_loader, val_loader = _loaders(config, part, module, start=start, rank=trainer.global_rank)
     if config.trainer.final_eval:
-        final_part(config.data)  # whether it is there; better known now than after the training
+        # Whether it is there: better known now than after the training.
+        scored_part(config.data, final_part(config.data))
     if first_process:
         folder.create(given, command)
     if start < config.trainer.max_steps:
@@ -136,8 +138,19 @@ def train(
     return Outcome(max(start, trainer.global_step), clock.minutes, folder.last, stop.reason, score, described)
 
 
-def training_batches(config: RunConfig, part: Part, spec: PlanSpec, *, rank: int = 0) -> TrainingBatches:
-    """The batches of a run, by step, as a process of it sees them."""
+def training_batches(
+    config: RunConfig, part: Part, spec: PlanSpec, *, rank: int = 0, dense_spec: PlanSpec | None = None
+) -> TrainingBatches:
+    """The batches of a run, by step, as a process of it sees them.
+
+    Args:
+        config: the run.
+        part: its clouds, see `run_part`.
+        spec: what the plan must serve.
+        rank: number of the process.
+        dense_spec: what the plan of dense clouds must serve; None for batches without them.
+    """
+    dense = part.dense
     return TrainingBatches(
         part.clouds,
         config.data.input,
@@ -150,6 +163,8 @@ def training_batches(config: RunConfig, part: Part, spec: PlanSpec, *, rank: int
         shuffle_orders=config.data.shuffle_orders,
         rank=rank,
         world_size=config.trainer.processes,
+        dense=None if dense is None or dense_spec is None else dense.clouds,
+        dense_spec=dense_spec,
     )
 
 
@@ -157,11 +172,11 @@ def _loaders(
     config: RunConfig, part: Part, module: Segmentation, *, start: int, rank: int
 ) -> tuple[Loader, Loader | None]:
     trainer = config.trainer
-    batches = training_batches(config, part, module.plan_spec, rank=rank)
+    batches = training_batches(config, part, module.plan_spec, rank=rank, dense_spec=module.dense_plan_spec)
     train_loader = training_loader(batches, steps=trainer.max_steps, start=start, num_workers=trainer.num_workers)
     if trainer.val_every == 0:
         return train_loader, None
-    clouds = validation_part(config.data).clouds
+    clouds = scored_part(config.data, validation_part(config.data)).clouds
     indices = spread_indices(len(clouds), trainer.val_limit)
     if len(indices) < trainer.processes:
         raise ConfigError(
@@ -216,6 +231,15 @@ def _refuse_other_clouds(config: RunConfig, folder: RunFolder, part: Part) -> No
         raise ConfigError(
             f"--resume: data.root {config.data.root} holds clouds {str(part.digest)[:12]}, the run was started with"
             f" {str(before)[:12]}: give the same bags"
+        )
+    if not folder.last.is_file():
+        return
+    now = (part.dense or part).dense_sha256
+    before = read_header(folder.last).training.get("dense_sha256")
+    if before != now:
+        raise ConfigError(
+            f"--resume: data.dense_root {config.data.dense_root} holds dense clouds {str(now)[:12]}, the run was"
+            f" started with {str(before)[:12]}: give the same folder"
         )
 
 

@@ -15,7 +15,7 @@ from srkd.device import autocast
 from srkd.labels import LabelScheme
 from srkd.progress import clock
 from srkd_train.config import RunConfig
-from srkd_train.data.catalog import training_part
+from srkd_train.data.dense_part import run_part
 from srkd_train.modules import Segmentation
 from srkd_train.process import prepare_process
 from srkd_train.training import training_batches
@@ -34,6 +34,8 @@ class Trial:
     """Clouds of the data set."""
     voxels: int
     """Voxels a batch."""
+    dense_voxels: int
+    """Voxels of the dense clouds beside them; 0 where there are none."""
     data_s: float
     """Seconds to make a batch, in one process."""
     step_s: float
@@ -53,9 +55,10 @@ class Trial:
 
     def to_text(self) -> str:
         """A short report."""
+        dense = f" and {self.dense_voxels:,} for the teacher" if self.dense_voxels else ""
         return (
             f"{self.parameters:,} trained parameters on {self.device}, {self.clouds:,} clouds,"
-            f" {self.voxels:,} voxels a step\n"
+            f" {self.voxels:,} voxels a step{dense}\n"
             f"{self.step_s:.3f} s a step, {self.data_s:.3f} s to make its batch in one process"
             f" ({self.workers} beside the training)\n"
             f"{self.memory_bytes / 2**30:.2f} GiB at most\n"
@@ -77,14 +80,14 @@ def try_steps(
         SrkdError: the run could not start either.
     """
     prepare_process(config.trainer)
-    part = training_part(config.data, taught)
+    part = run_part(config, taught)
     on_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     module = build(part.clouds.scheme).to(device).train()
-    batches = training_batches(config, part, module.plan_spec)
+    batches = training_batches(config, part, module.plan_spec, dense_spec=module.dense_plan_spec)
     optimizer = module.configure_optimizers()["optimizer"]
     precision = {"32": "fp32", "bf16": "bf16", "16": "fp16"}[config.trainer.precision]
-    data_s, step_s, voxels = [], [], []
+    data_s, step_s, voxels, dense_voxels = [], [], [], []
     for step in range(_WARM_UP + _STEPS):
         start = time.perf_counter()
         batch = batches[step]
@@ -102,12 +105,14 @@ def try_steps(
         data_s.append(made - start)
         step_s.append(time.perf_counter() - made)
         voxels.append(len(batch.label))
+        dense_voxels.append(0 if batch.dense is None else len(batch.dense.label))
     peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Trial(
         device=torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads",
         parameters=sum(parameter.numel() for parameter in module.trained.parameters() if parameter.requires_grad),
         clouds=len(part.clouds),
         voxels=round(statistics.median(voxels)),
+        dense_voxels=round(statistics.median(dense_voxels)),
         data_s=statistics.median(data_s[_WARM_UP:]),
         step_s=statistics.median(step_s[_WARM_UP:]),
         memory_bytes=peak,

@@ -17,6 +17,7 @@ from srkd.architectures import Network
 from srkd.nn.attention import CrossPatchAttention, PatchAttention
 from srkd.nn.block import MLP
 from srkd.nn.sparse_conv import SubmConv3d
+from srkd.nn.strided_conv import StridedConv3d
 from srkd.plan import GeometryPlan
 
 _GEMM_EDGE = 2048
@@ -75,6 +76,8 @@ def count_work(network: Network, features: Tensor, plan: GeometryPlan) -> Worklo
         elif isinstance(layer, SubmConv3d):
             table = plan.neighbours(inputs[2], layer.kernel)
             flop += 2.0 * float((table < table.shape[0]).sum()) * layer.in_channels * layer.out_channels
+        elif isinstance(layer, StridedConv3d):
+            flop += 2.0 * plan.num_rows(inputs[2]) * layer.in_channels * layer.out_channels
         elif isinstance(layer, PatchAttention | CrossPatchAttention):
             patches = inputs[1] if isinstance(layer, PatchAttention) else inputs[2]
             count, size = patches.rows.shape
@@ -84,7 +87,7 @@ def count_work(network: Network, features: Tensor, plan: GeometryPlan) -> Worklo
             moved += 4.0 * 4 * count * size * channels
         elif isinstance(layer, MLP):
             moved += 4.0 * 2 * layer.fc1.out_features * inputs[0].shape[0]
-        if isinstance(layer, nn.Linear | nn.LayerNorm | nn.BatchNorm1d | SubmConv3d):
+        if isinstance(layer, nn.Linear | nn.LayerNorm | nn.BatchNorm1d | SubmConv3d | StridedConv3d):
             moved += 4.0 * (numel(inputs[0]) + numel(output))
 
     # With gradients enabled, though none is recorded, every layer runs by itself and can be watched.

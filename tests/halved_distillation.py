@@ -14,12 +14,13 @@ from srkd_train import distributed
 from srkd_train.config import OptimConfig
 from srkd_train.data.batch import Batch
 from srkd_train.distiller import Distiller
-from srkd_train.objective import TERMS
+from srkd_train.objective import SRKD, SUPERVISED
 from srkd_train.objective_config import ObjectiveConfig, SupervoxelConfig, WeightsConfig
 from srkd_train.teacher import FrozenTeacher
 
 SIZES = (90, 60, 75, 110)
 """Voxels of the clouds; each process has two."""
+TERMS = SUPERVISED + SRKD
 CASES = (*((name,) for name in TERMS), TERMS)
 """Each term alone, then all."""
 

@@ -16,7 +16,7 @@ import torch
 from small_networks import SCHEME, SPEC, header_of, small_cdsegnet, small_ptv3
 
 from srkd import checkpoint as module
-from srkd.architectures import Network, build_network, config_from_dict
+from srkd.architectures import ARCHITECTURES, Network, build_network, config_from_dict
 from srkd.checkpoint import Header, file_sha256, load_checkpoint, read_header, save_checkpoint
 from srkd.diffusion import DiffusionConfig
 from srkd.errors import CheckpointError
@@ -259,7 +259,7 @@ def test_an_impossible_noise_process_is_refused(tmp_path: Path, wrong: Json) -> 
 
 
 def test_every_named_architecture_survives_json() -> None:
-    for name in ("student", "ptv3", "cdsegnet", "student-nano", "teacher-nano"):
+    for name in ARCHITECTURES:
         with torch.device("meta"):
             config = build_network(name, 12, 4).config
         assert config_from_dict(json.loads(json.dumps(header_of_config(config)))) == config

@@ -28,7 +28,7 @@ from srkd_train.commands import pretrain
 from srkd_train.config import DistillConfig
 from srkd_train.data.catalog import training_part
 from srkd_train.distillation import distiller_module
-from srkd_train.objective import DISTILLED, TERMS, Weights, make_recipe
+from srkd_train.objective import DENSE, DISTILLED, SRKD, SUPERVISED, TERMS, Weights, make_recipe
 from srkd_train.objective_config import ObjectiveConfig, WeightsConfig
 from srkd_train.options import parse
 from srkd_train.run_command import SWITCHES
@@ -79,7 +79,7 @@ def test_every_term_is_logged_and_the_student_leaves_alone(
     assert len(table) == 2
     recipe = make_recipe(ObjectiveConfig(preset=preset))  # type: ignore[arg-type]
     for row in table:
-        values = {name: float(row[name]) for name in TERMS}
+        values = {name: float(row[name]) for name in SUPERVISED + SRKD}
         assert all(value > 0 for value in values.values()), values
         total = sum(recipe.weights[name] * value for name, value in values.items())
         assert float(row["loss"]) == pytest.approx(total, rel=1e-3)
@@ -185,7 +185,7 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, cache: Path, teacher: 
     assert torch.load(broken / "state.ckpt", weights_only=True)["global_step"] < 6
     command.main(["--resume", "--out", str(broken)])
     assert same(whole / "last.safetensors", broken / "last.safetensors")
-    columns = ("step", "loss", *TERMS, "val_miou")
+    columns = ("step", "loss", *SUPERVISED, *SRKD, "val_miou")
     assert [[row[name] for name in columns] for row in rows(whole)] == [
         [row[name] for name in columns] for row in rows(broken)
     ]
@@ -237,7 +237,7 @@ def test_calibrated_terms_weigh_the_same(cache: Path, teacher: Path) -> None:
     current = weights.current()
     supervised = means["cross_entropy"] + means["lovasz"]
     for name in DISTILLED:
-        expected = 0.0 if name == "channel" else 0.25 * supervised
+        expected = 0.0 if name in ("channel", *DENSE) else 0.25 * supervised
         assert current[name] * means[name] == pytest.approx(expected)
     assert current["cross_entropy"] == current["lovasz"] == 1.0
 

@@ -25,7 +25,7 @@ from srkd_train.commands import evaluate, pretrain
 from srkd_train.config import DistillConfig
 from srkd_train.distillation import objective_for
 from srkd_train.networks import make_network
-from srkd_train.objective import DISTILLED
+from srkd_train.objective import DISTILLED, SRKD
 from srkd_train.options import parse
 from srkd_train.run_command import SWITCHES
 
@@ -93,7 +93,7 @@ def test_the_teachers_terms_train_alone(tmp_path: Path, folder: Path, teacher: P
     assert len(table) == 2 and "val_miou" in table[0] and not table[0]["val_miou"]
     for row in table:
         assert float(row["cross_entropy"]) == float(row["lovasz"]) == 0
-        assert all(float(row[name]) > 0 for name in DISTILLED), row
+        assert all(float(row[name]) > 0 for name in SRKD), row
     config = parse(["--config", str(out / "config.yaml")], DistillConfig, prog="", about="", switches=SWITCHES)
     fresh, trained = make_network(config, get_scheme("street")).state_dict(), weights(out / "last.safetensors")
     changed = [

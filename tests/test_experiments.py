@@ -35,7 +35,7 @@ from srkd_train.experiments.run import Run, folder_name, override
 from srkd_train.experiments.setup import Setup, read_setup
 from srkd_train.experiments.statistics import Summary, gap_closed
 from srkd_train.experiments.step_cost import StepCost
-from srkd_train.objective import DISTILLED
+from srkd_train.objective import SRKD
 from srkd_train.picture import side_by_side
 
 STREET = Path(__file__).parent.parent / "config" / "distill" / "street.yaml"
@@ -179,7 +179,7 @@ def test_baseline_and_student_differ_in_the_objective_alone() -> None:
 
 def weights(run: Run) -> dict[str, float | None]:
     assert isinstance(run.config, DistillConfig)
-    return {term: getattr(run.config.objective.weights, term) for term in DISTILLED}
+    return {term: getattr(run.config.objective.weights, term) for term in SRKD}
 
 
 def test_terms_alone_left_out_and_added_one_by_one() -> None:

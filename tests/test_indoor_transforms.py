@@ -16,7 +16,7 @@ from srkd.cloud import Cloud
 from srkd.errors import CloudError, ConfigError
 from srkd.voxel import voxelize
 from srkd_train.config import RunConfig
-from srkd_train.data import indoor_transforms, transforms
+from srkd_train.data import crops, indoor_transforms, transforms
 from srkd_train.data.sample import Sample
 from srkd_train.data.transforms import Augment
 from srkd_train.options import parse, to_yaml
@@ -174,7 +174,7 @@ def voxels_of(sample: Sample) -> int:
 
 def test_crop_by_voxels_keeps_the_nearest_whole(sample: Sample) -> None:
     assert voxels_of(sample) > 2000
-    out = transforms.crop_voxels(sample, default_rng(1), voxel_size_m=0.1, max_voxels=500)
+    out = crops.crop_voxels(sample, default_rng(1), voxel_size_m=0.1, max_voxels=500)
     assert voxels_of(out) == 500
     cell = [tuple(c) for c in np.floor(sample.cloud.xyz.astype(float) / 0.1).astype(int)]
     kept = {tuple(c) for c in np.floor(out.cloud.xyz.astype(float) / 0.1).astype(int)}
@@ -186,10 +186,10 @@ def test_crop_by_voxels_keeps_the_nearest_whole(sample: Sample) -> None:
     reach = np.linalg.norm(inside[:, None] - inside[None], axis=2).max(1)
     gap = np.linalg.norm(inside[:, None] - outside[None], axis=2).min(1)
     assert (reach <= gap + 1e-5).any()
-    assert transforms.crop_voxels(sample, default_rng(1), voxel_size_m=0.1, max_voxels=3000) is sample
+    assert crops.crop_voxels(sample, default_rng(1), voxel_size_m=0.1, max_voxels=3000) is sample
     enough = voxels_of(sample)
-    assert transforms.crop_voxels(sample, default_rng(1), voxel_size_m=0.1, max_voxels=enough) is sample
-    fewer = transforms.crop_voxels(sample, default_rng(1), voxel_size_m=0.1, max_voxels=enough - 1)
+    assert crops.crop_voxels(sample, default_rng(1), voxel_size_m=0.1, max_voxels=enough) is sample
+    fewer = crops.crop_voxels(sample, default_rng(1), voxel_size_m=0.1, max_voxels=enough - 1)
     assert voxels_of(fewer) == enough - 1
 
 

@@ -126,15 +126,15 @@ def test_a_clouds_logits_do_not_depend_on_its_batch(build: Callable[[], Network]
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_parameters_and_stages_of_the_named_networks(name: str) -> None:
-    published = {"student": 11_562_736, "ptv3": 46_159_312, "cdsegnet": 101_370_964}
+    published = {"student": 11_562_736, "ptv3": 46_159_312, "cdsegnet": 101_370_964, "spunet": 39_149_456}
     with torch.device("meta"):
         network = build_network(name, 16, 4)
     count = sum(parameter.numel() for parameter in network.parameters())
     if name in published:
         assert count == published[name]
     else:
-        assert count <= {"student-nano": 1_600_000, "teacher-nano": 6_000_000}[name]
-        assert len(network.config.unet.stages) >= 4 and min(network.config.unet.enc_depths) >= 1
+        assert count <= {"student-nano": 1_600_000, "teacher-nano": 6_000_000, "spunet-nano": 1_200_000}[name]
+        assert len(network.stages) >= 4 and min(getattr(network.config, "unet", network.config).enc_depths) >= 1
 
 
 def test_parameters_of_the_scannet_networks() -> None:

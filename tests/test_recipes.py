@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from srkd.architectures import ARCHITECTURES
+from srkd.architectures import ARCHITECTURES, build_network
 from srkd.checkpoint import read_header
 from srkd.labels import SCHEMES
 from srkd_train.cli import checkpoint_path
 from srkd_train.config import DistillConfig, RunConfig
+from srkd_train.dense_relations import Shared
 from srkd_train.distillation import objective_for
+from srkd_train.objective import DISTILLED, make_recipe
 from srkd_train.options import parse
 from srkd_train.teacher import check_pair
 
@@ -39,7 +41,8 @@ def test_recipes_are_valid(path: Path) -> None:
 
 
 def test_every_data_set_has_a_student_a_teacher_and_a_distillation() -> None:
-    assert {path.stem for path in DISTILL} == {*DATA, "bag", "semantickitti_nano"}
+    dense = {f"{name}_dense_teacher" for name in DATA if name != "nuscenes"}
+    assert {path.stem for path in DISTILL} == {*DATA, *dense, "bag", "semantickitti_nano"}
     assert {path.stem for path in PRETRAIN} == {*DATA, *(f"{name}_teacher" for name in DATA), "semantickitti_nano"}
 
 
@@ -53,6 +56,18 @@ def test_teacher_and_student_see_the_same_voxels_of_the_same_clouds(name: str) -
     assert distill.data == student.data
     if name != "street":
         assert distill.data == teacher.data
+
+
+@pytest.mark.parametrize("name", [name for name in DATA if name != "nuscenes"])
+def test_a_dense_teacher_changes_what_is_seen_and_compared_alone(name: str) -> None:
+    usual, dense = (read(FOLDER / f"distill/{name}{end}.yaml", DistillConfig) for end in ("", "_dense_teacher"))
+    assert dense.data.dense_root is not None and (dense.data.dense_root == "whole") == (name == "scannet")
+    assert replace(dense.data, dense_root=None, raw_share=1.0) == usual.data
+    assert replace(dense.trainer) == usual.trainer
+    recipe = make_recipe(objective_for(dense))
+    assert {term for term in DISTILLED if recipe.uses(term)} == {"stats"}
+    student = build_network(dense.model.name, 5, len(dense.data.input.features))
+    assert len(Shared.of(student, student, dense.objective.dense).places) == 5
 
 
 def test_the_baseline_on_streets_has_the_schedule_of_the_distillation() -> None:

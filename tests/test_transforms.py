@@ -10,7 +10,7 @@ from numpy.random import default_rng
 
 from srkd.cloud import Cloud
 from srkd.errors import ConfigError
-from srkd_train.data import transforms
+from srkd_train.data import crops, transforms
 from srkd_train.data.sample import Sample
 from srkd_train.data.transforms import Augment
 
@@ -93,8 +93,8 @@ def test_gain_changes_intensity_only(sample: Sample) -> None:
 
 
 def test_crop_keeps_the_nearest_in_order(sample: Sample) -> None:
-    assert transforms.crop(sample, default_rng(0), max_points=500) is sample
-    out = transforms.crop(sample, default_rng(0), max_points=50)
+    assert crops.crop(sample, default_rng(0), max_points=500) is sample
+    out = crops.crop(sample, default_rng(0), max_points=50)
     kept = out.cloud.ring
     assert len(kept) == 50 and (np.diff(kept) > 0).all()
     around_some_point = any(
@@ -107,7 +107,7 @@ def test_crop_survives_not_finite_and_unlabelled(sample: Sample) -> None:
     xyz = sample.cloud.xyz.copy()
     xyz[::2] = np.nan
     broken = replace(sample, cloud=replace(sample.cloud, xyz=xyz), label=np.full(500, 255, np.uint8))
-    out = transforms.crop(broken, default_rng(0), max_points=100)
+    out = crops.crop(broken, default_rng(0), max_points=100)
     assert len(out.cloud) == 100 and np.isfinite(out.cloud.xyz).all()
 
 

@@ -15,6 +15,7 @@ Neither needs atomic adds, in either direction, so both are deterministic.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -95,9 +96,37 @@ def subm_conv(features: Tensor, weight: Tensor, plan: GeometryPlan, stage: int) 
         return _Convolution.apply(features, weight, plan.neighbours(stage, kernel), None)
 
 
-def _taps(weight: Tensor) -> Tensor:
+def tap_matrices(weight: Tensor) -> Tensor:
     """(taps, in, out) view of a weight (out, k, k, k, in)."""
     return weight.reshape(weight.shape[0], -1, weight.shape[-1]).permute(1, 2, 0)
+
+
+def tap_products(rows: Tensor, sizes: Sequence[int], taps: Tensor) -> Tensor:
+    """Each row times its tap's matrix.
+
+    Args:
+        rows: (M, in) grouped by tap.
+        sizes: number of rows of each tap.
+        taps: (taps, in, out).
+
+    Returns:
+        (M, out), in the same order.
+    """
+    products = rows.new_empty(rows.shape[0], taps.shape[2])
+    for part, into, tap in zip(rows.split(sizes), products.split(sizes), taps, strict=True):
+        if part.shape[0]:
+            torch.mm(part, tap, out=into)
+    return products
+
+
+def tap_gradients(read: Tensor, grads: Tensor, sizes: Sequence[int]) -> Tensor:
+    """(taps, in, out) gradient of the matrices of :func:`tap_products`, from its rows (M, in) and the gradient of
+    what it returned (M, out)."""
+    found = torch.zeros(len(sizes), read.shape[1], grads.shape[1], dtype=grads.dtype, device=grads.device)
+    for part, grad, into in zip(read.split(sizes), grads.split(sizes), found, strict=True):
+        if part.shape[0]:
+            torch.mm(part.t(), grad, out=into)
+    return found
 
 
 def _by_pairs(features: Tensor, taps: Tensor, pairs: PairLists) -> Tensor:
@@ -105,11 +134,7 @@ def _by_pairs(features: Tensor, taps: Tensor, pairs: PairLists) -> Tensor:
     out = features @ taps[len(pairs.sizes) // 2]
     if not pairs.reads.shape[0]:
         return out
-    gathered = features.index_select(0, pairs.reads)
-    messages = features.new_empty(gathered.shape[0], taps.shape[2])
-    for rows, into, tap in zip(gathered.split(pairs.sizes), messages.split(pairs.sizes), taps, strict=True):
-        if rows.shape[0]:
-            torch.mm(rows, tap, out=into)
+    messages = tap_products(features.index_select(0, pairs.reads), pairs.sizes, taps)
     return out.add_(torch.nn.functional.embedding_bag(pairs.message, messages, pairs.starts, mode="sum"))
 
 
@@ -149,7 +174,7 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(features, weight, table)
         ctx.pairs = pairs
         if pairs is not None:
-            return _by_pairs(features, _taps(weight), pairs)
+            return _by_pairs(features, tap_matrices(weight), pairs)
         assert table is not None
         return _by_table(features, weight, table)
 
@@ -167,19 +192,15 @@ class _Convolution(torch.autograd.Function):
 def _pairs_backward(
     grad: Tensor, features: Tensor, weight: Tensor, pairs: PairLists, wanted: tuple[bool, ...]
 ) -> tuple[Tensor | None, Tensor | None]:
-    taps = _taps(weight)
+    taps = tap_matrices(weight)
     d_features = d_weight = None
     if wanted[0]:
         # i reads j at a tap exactly where j reads i at the mirrored tap, so the adjoint is the same kind of sum.
         d_features = _by_pairs(grad, taps.flip(0).transpose(1, 2), pairs)
     if wanted[1]:
-        d_taps = torch.zeros(taps.shape, dtype=grad.dtype, device=grad.device)
+        read, reading = features.index_select(0, pairs.reads), grad.index_select(0, pairs.reader)
+        d_taps = tap_gradients(read, reading, pairs.sizes)
         torch.mm(features.t(), grad, out=d_taps[len(pairs.sizes) // 2])
-        read = features.index_select(0, pairs.reads).split(pairs.sizes)
-        reading = grad.index_select(0, pairs.reader).split(pairs.sizes)
-        for tap, (rows, grads) in enumerate(zip(read, reading, strict=True)):
-            if rows.shape[0]:
-                torch.mm(rows.t(), grads, out=d_taps[tap])
         d_weight = d_taps.permute(2, 0, 1).reshape(weight.shape)
     return d_features, d_weight
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from srkd.curves import CURVES, MAX_DEPTH
+from srkd.curves import CURVES
+from srkd.curves import MAX_DEPTH as MAX_STAGE
 from srkd.nn.attention import select_patches
 from srkd.nn.block import Block
 from srkd.nn.pooling import GridPooling, GridUnpooling, batch_norm
@@ -18,7 +19,7 @@ from srkd.nn.sparse_conv import SubmConv3d
 from srkd.plan import GeometryPlan, PlanSpec
 
 STEM_KERNEL = 5
-_MAX_SIZE, _MAX_DEPTH = 1 << 16, 64
+MAX_SIZE, MAX_DEPTH = 1 << 16, 64
 """Beyond any sane network; a configuration may come from a file that nobody vouches for."""
 
 
@@ -52,12 +53,12 @@ class UNetConfig:
                 f"{', '.join(wrong)}: want {stages} encoder and {stages - 1} decoder entries for stages {self.stages}"
             )
         widths, heads = (*self.enc_channels, *self.dec_channels), (*self.enc_heads, *self.dec_heads)
-        _check_whole("stages", self.stages, 0, MAX_DEPTH)
-        _check_whole("depths", (*self.enc_depths, *self.dec_depths), 0, _MAX_DEPTH)
-        _check_whole("channels", (self.in_channels, *widths), 1, _MAX_SIZE)
-        _check_whole("heads", heads, 1, _MAX_SIZE)
-        _check_whole("patch_size and mlp_ratio", (self.patch_size, self.mlp_ratio), 1, _MAX_SIZE)
-        _check_whole("time_channels", (self.time_channels,), 0, _MAX_SIZE)
+        check_whole("stages", self.stages, 0, MAX_STAGE)
+        check_whole("depths", (*self.enc_depths, *self.dec_depths), 0, MAX_DEPTH)
+        check_whole("channels", (self.in_channels, *widths), 1, MAX_SIZE)
+        check_whole("heads", heads, 1, MAX_SIZE)
+        check_whole("patch_size and mlp_ratio", (self.patch_size, self.mlp_ratio), 1, MAX_SIZE)
+        check_whole("time_channels", (self.time_channels,), 0, MAX_SIZE)
         if stages < 2 or self.stages[0] != 0 or any(a >= b for a, b in zip(self.stages, self.stages[1:], strict=False)):
             raise ValueError(f"stages are {self.stages}: want two or more, rising from 0")
         if any(width % count for width, count in zip(widths, heads, strict=True)):
@@ -81,7 +82,12 @@ class UNetConfig:
         return PlanSpec(self.stages[-1] + 1, frozenset(kernels), frozenset(patches))
 
 
-def _check_whole(what: str, values: tuple[int, ...], low: int, high: int) -> None:
+def check_whole(what: str, values: tuple[int, ...], low: int, high: int) -> None:
+    """Whether sizes of a configuration are sane.
+
+    Raises:
+        ValueError: a value that is not a whole number from ``low`` to ``high``.
+    """
     if not all(type(value) is int and low <= value <= high for value in values):
         raise ValueError(f"{what} are {values}: want whole numbers from {low} to {high}")
 

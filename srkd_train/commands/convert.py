@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`srkd convert`: public weights (.pth of Pointcept PTv3, CDSegNet, SRKD) to a checkpoint of ours."""
+"""`srkd convert`: public weights (.pth of Pointcept PTv3 and SpUNet, CDSegNet, SRKD) to a checkpoint of ours."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from srkd_train import tta
 from srkd_train.cli import Parser, add_runtime_arguments, checkpoint_path, load_segmenter, make_parser
 from srkd_train.config import cache_dir
 from srkd_train.data.catalog import DATA_SPLITS, split_part
+from srkd_train.data.dense_part import dense_part, raw_part
 from srkd_train.data.loader import spread_indices
 from srkd_train.data.part import Part
 from srkd_train.evaluation import PROTOCOLS, evaluate
@@ -49,6 +50,7 @@ def main(argv: list[str]) -> int:
         spec=segmenter.header.input,
         cache=cache_dir(args.cache_dir),
     )
+    part = _clouds(args, part, segmenter.header.training)
     scheme = segmenter.header.scheme
     if scheme.class_names != part.clouds.scheme.class_names:
         raise CheckpointError(
@@ -71,6 +73,7 @@ def main(argv: list[str]) -> int:
             "architecture": segmenter.header.architecture,
             "data": args.data,
             "clouds": described,
+            "kind": part.kind,
             "protocol": args.protocol,
             "protocol_described": protocol,
             "feature_noise": args.feature_noise,
@@ -103,6 +106,14 @@ def _parser() -> Parser:
     parser.add_argument("--sequences", nargs="+", help="SemanticKITTI sequences instead of a split's, e.g. 08")
     parser.add_argument("--sensors", nargs="+", help="street sensors, e.g. beams16 (default: all)")
     parser.add_argument("--topic", help="topic of the clouds of bags (default: the only one)")
+    parser.add_argument(
+        "--dense",
+        metavar="DIR",
+        help="score on dense clouds: a folder of `srkd prepare accumulate`, or whole beside --raw-share",
+    )
+    parser.add_argument(
+        "--raw-share", type=float, default=1.0, help="keep this share of the points of a cloud, as data.raw_share does"
+    )
     parser.add_argument("--limit", type=int, help="only so many clouds, spread over the split")
     parser.add_argument("--protocol", default="single", choices=sorted(PROTOCOLS), help="how clouds are labelled")
     parser.add_argument("--absent-as-zero", action="store_true", help="count classes without a point as 0 in the means")
@@ -127,11 +138,26 @@ def _check(args: Any) -> None:
         raise ConfigError(
             f"--limit {args.limit}, --workers {args.workers}: give at least 1 cloud and at least 0 workers"
         )
+    if not 0 < args.raw_share <= 1:
+        raise ConfigError(f"--raw-share {args.raw_share} is no share, give a number above 0, at most 1")
+    if args.submission is not None and (args.dense is not None or args.raw_share != 1):
+        raise ConfigError(
+            "--submission with --dense or --raw-share: a benchmark wants its own clouds, give one of them"
+        )
+    if args.dense is not None and args.data == "bag":
+        raise ConfigError(f"--dense {args.dense}: clouds of bags have no dense ones, leave it out")
     if args.submission is not None and args.limit is not None:
         raise ConfigError(f"--submission with --limit {args.limit}: a benchmark wants every cloud, give one of the two")
     if args.split == "test" and args.sequences is None and args.submission is None:
         other = "give --submission DIR, or another split" if args.data in FORMATS else "give another split"
         raise ConfigError(f"--split test has no labels to score against: {other}")
+
+
+def _clouds(args: Any, part: Part, training: Mapping[str, Any]) -> Part:
+    """The clouds of a split as they are scored on; raw ones are called so where the network knows dense ones."""
+    if args.dense is not None:
+        return dense_part(part, args.dense)
+    return raw_part(part, args.raw_share, named="dense_clouds" in training)
 
 
 def _score(args: Any, segmenter: Segmenter, part: Part, split: str) -> tuple[str, Score]:

@@ -12,6 +12,7 @@ import torch
 
 from srkd.architectures import config_from_dict, network_from_config
 from srkd.checkpoint import file_sha256, read_header
+from srkd.spunet import SpUNetConfig
 from srkd_train.cli import checkpoint_path, make_parser
 
 
@@ -43,14 +44,14 @@ def describe(path: str) -> dict[str, Any]:
     header = read_header(path)
     config = config_from_dict(header.config)
     with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in network_from_config(config).parameters())
+        network = network_from_config(config)
     return {
         "file": path,
         "file_sha256": file_sha256(path),
         "architecture": header.architecture,
-        "parameters": parameters,
-        "stride_stages": list(config.unet.stages),
-        "patch_size": config.unet.patch_size,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "stride_stages": list(network.stages),
+        **({} if isinstance(config, SpUNetConfig) else {"patch_size": config.unet.patch_size}),
         "input": header.input.to_dict(),
         "scheme": header.scheme.name,
         "classes": list(header.scheme.class_names),

@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
     device = resolve_device(args.device)
     network, _ = load_checkpoint(checkpoint_path(args.checkpoint), device=device, expected_sha256=args.sha256)
     use_backend(network, Backend.parse(args.backend, device))
-    voxels = read_voxels(args.input, network.config.unet.in_channels)
+    voxels = read_voxels(args.input, network.config.in_channels)
     grid = torch.from_numpy(voxels["grid_coord"]).to(device)
     batch = voxels["batch"]
     ends = np.searchsorted(batch, np.arange(int(batch[-1]) + 1), side="right").tolist()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from numpy.random import Generator
 from torch import Tensor
@@ -60,6 +61,8 @@ class Batch:
     """(R,) int64 row of each raw point of all clouds, -1 where unusable; None in training."""
     raw_label: Tensor | None = None
     """(R,) uint8; None in training."""
+    dense: "Batch | None" = None
+    """The teacher's clouds of the same places, in the same order and on the same lattices; None where it sees these."""
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -74,6 +77,7 @@ class Batch:
             xyz=self.xyz.to(device, non_blocking=non_blocking),
             row=None if self.row is None else self.row.to(device, non_blocking=non_blocking),
             raw_label=None if self.raw_label is None else self.raw_label.to(device, non_blocking=non_blocking),
+            dense=None if self.dense is None else self.dense.to(device, non_blocking=non_blocking),
         )
 
     def spread(self, class_id: Tensor) -> Tensor:
@@ -87,25 +91,30 @@ class Batch:
         return torch.where(self.row < 0, IGNORE, class_id[self.row.clamp_min(0)])
 
 
-def prepare(sample: Sample, spec: InputSpec, *, train_rng: Generator | None = None) -> Item:
+def prepare(
+    sample: Sample, spec: InputSpec, *, train_rng: Generator | None = None, origin: Tensor | None = None
+) -> Item:
     """Voxelise one sample; with `train_rng` a random point stands for each voxel and the raw points are forgotten.
 
     Without it the first point in input order stands for a voxel and the map to every raw point is kept.
 
+    Args:
+        sample: the cloud.
+        spec: input of the network.
+        train_rng: see above.
+        origin: (3,) lattice cell that becomes voxel 0, for clouds that share a lattice (`lowest_cell`); by default the
+            cloud's own.
+
     Raises:
         CloudError: no point is usable, or the cloud lacks a column that the features need.
     """
-    # Augmentation moves points over the bounds of the input range; they were cut there before it.
-    raw = sample.cloud.xyz
-    mask = (spec.valid_mask(raw) if train_rng is None else usable_points(raw)) & within_reach(raw, spec.voxel_size_m)
-    if not mask.any():
-        raise CloudError(f"{sample.name}: none of {len(mask)} points is finite and in range, leave the cloud out")
+    mask = _voxelised(sample, spec, training=train_rng is not None)
     kept = np.flatnonzero(mask)
     cloud = sample.cloud.select(kept)
     pick = None
     if train_rng is not None:
         pick = torch.Generator().manual_seed(int(train_rng.integers(2**63)))
-    voxels = voxelize(torch.from_numpy(cloud.xyz), spec.voxel_size_m, pick=pick)
+    voxels = voxelize(torch.from_numpy(cloud.xyz), spec.voxel_size_m, origin=origin, pick=pick)
     point = voxels.point.numpy()
     features = torch.from_numpy(np.nan_to_num(spec.make_features(cloud.select(point)), copy=False, posinf=0, neginf=0))
     label = torch.from_numpy(sample.label[kept[point]].astype(np.int64))
@@ -115,6 +124,27 @@ def prepare(sample: Sample, spec: InputSpec, *, train_rng: Generator | None = No
     row = torch.full((len(mask),), -1, dtype=torch.int64)
     row[torch.from_numpy(kept)] = voxels.inverse
     return Item(voxels.grid_coord, features, label, xyz, sample.name, row, torch.from_numpy(sample.label))
+
+
+def lowest_cell(samples: Sequence[Sample], spec: InputSpec) -> Tensor:
+    """(3,) float64 the smallest lattice cell of each axis that any of some training clouds has a point in.
+
+    Raises:
+        CloudError: a cloud has no usable point.
+    """
+    # Rounding down keeps order: the lowest point has the lowest cell.
+    lowest = [sample.cloud.xyz[_voxelised(sample, spec, training=True)].min(0) for sample in samples]
+    return torch.floor(torch.from_numpy(np.min(lowest, axis=0)).to(torch.float64) / spec.voxel_size_m)
+
+
+def _voxelised(sample: Sample, spec: InputSpec, *, training: bool) -> npt.NDArray[np.bool_]:
+    """(N,) which points become voxels: augmentation moves points over the bounds of the input range, where they were
+    cut before it."""
+    raw = sample.cloud.xyz
+    mask = (usable_points(raw) if training else spec.valid_mask(raw)) & within_reach(raw, spec.voxel_size_m)
+    if not mask.any():
+        raise CloudError(f"{sample.name}: none of {len(mask)} points is finite and in range, leave the cloud out")
+    return mask
 
 
 def collate(items: Sequence[Item], spec: PlanSpec, *, shuffle: torch.Generator | None = None) -> Batch:

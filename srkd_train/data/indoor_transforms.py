@@ -19,12 +19,14 @@ MAX_NODES = 2**23
 """Largest lattice of noise, in nodes: 100 MB. A hall of 60 m x 60 m x 10 m at 0.2 m has 4.5 million."""
 
 
-def center(sample: Sample, *, z: bool = True, step_m: float | None = None) -> Sample:
+def center(sample: Sample, *, z: bool = True, step_m: float | None = None, like: Sample | None = None) -> Sample:
     """Move the middle of the bounding box in x and y to the origin and, with `z`, the lowest point to height 0.
 
-    With `step_m` every shift is a whole multiple of it, which leaves the borders of such voxels where they are.
+    With `step_m` every shift is a whole multiple of it, which leaves the borders of such voxels where they are. With
+    `like` box and lowest point are those of another cloud.
     """
-    finite = sample.cloud.xyz[np.isfinite(sample.cloud.xyz).all(1)]
+    seen = (sample if like is None else like).cloud.xyz
+    finite = seen[np.isfinite(seen).all(1)]
     if not len(finite):
         return sample
     low, high = finite.min(0).astype(np.float64), finite.max(0).astype(np.float64)
@@ -35,7 +37,7 @@ def center(sample: Sample, *, z: bool = True, step_m: float | None = None) -> Sa
     return replace(sample, cloud=replace(sample.cloud, xyz=xyz), pose=None)
 
 
-def elastic(sample: Sample, rng: Generator, *, spacing_m: float, size_m: float) -> Sample:
+def elastic(sample: Sample, rng: Generator, *, spacing_m: float, size_m: float, like: Sample | None = None) -> Sample:
     """Shift every point by smooth random noise: neighbours move together, walls and tables bend.
 
     Gaussian noise of standard deviation `size_m` at the nodes of a lattice is smoothed twice by a mean over 3 nodes
@@ -46,17 +48,19 @@ def elastic(sample: Sample, rng: Generator, *, spacing_m: float, size_m: float) 
         rng: draws the noise.
         spacing_m: distance of the nodes.
         size_m: standard deviation of each component before smoothing, which leaves a ninth of it at a node.
+        like: the cloud around which the lattice is laid; what lies outside moves as the lattice's edge does.
 
     Raises:
         CloudError: the lattice would have more than `MAX_NODES` nodes.
     """
     finite = np.isfinite(sample.cloud.xyz).all(1)
-    if not finite.any():
+    seen = sample.cloud.xyz[finite] if like is None else like.cloud.xyz[np.isfinite(like.cloud.xyz).all(1)]
+    if not len(seen):
         return sample
     xyz = sample.cloud.xyz.copy()
     points = xyz[finite].astype(np.float64)
-    low = points.min(0)
-    extent_m = points.max(0) - low
+    low = seen.min(0).astype(np.float64)
+    extent_m = seen.max(0) - low
     # A node below the lowest point and one above the highest, so that every point has eight around it.
     nodes = np.floor(extent_m / spacing_m) + 3
     if nodes.prod() > MAX_NODES:
@@ -67,18 +71,23 @@ def elastic(sample: Sample, rng: Generator, *, spacing_m: float, size_m: float) 
     noise = rng.standard_normal((*nodes.astype(int), 3), dtype=np.float32) * np.float32(size_m)
     for axis in (0, 1, 2, 0, 1, 2):
         noise = _mean_of_three(noise, axis)
-    xyz[finite] += _interpolate(noise, (points - low) / spacing_m + 1)
+    place = (points - low) / spacing_m + 1
+    xyz[finite] += _interpolate(noise, place if like is None else place.clip(0, nodes - 1))
     return replace(sample, cloud=replace(sample.cloud, xyz=xyz), pose=None)
 
 
-def contrast(sample: Sample, rng: Generator) -> Sample:
-    """Stretch each colour channel to the full range and blend that with the original by a random share."""
+def contrast(sample: Sample, rng: Generator, *, like: Sample | None = None) -> Sample:
+    """Stretch each colour channel to the full range and blend that with the original by a random share.
+
+    With `like` what is stretched to the full range are the colours of another cloud.
+    """
     color = sample.cloud.color
+    seen = color if like is None else like.cloud.color
     share = np.float32(rng.random())
-    if color is None or not len(color):
+    if color is None or seen is None or not len(seen):
         return sample
-    low = color.min(0).astype(np.float32)
-    span = color.max(0) - low
+    low = seen.min(0).astype(np.float32)
+    span = seen.max(0) - low
     # A channel of one value has nothing to stretch.
     stretched = np.where(span > 0, (color - low) * (255 / np.maximum(span, 1)), color)
     return _recolored(sample, (1 - share) * color + share * stretched)

@@ -4,6 +4,7 @@
 
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,10 +16,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from srkd.input_spec import InputSpec
 from srkd.labels import LabelScheme
 from srkd.plan import PlanSpec
-from srkd_train.data.batch import Batch, collate, prepare
+from srkd_train.data.batch import Batch, collate, lowest_cell, prepare
 from srkd_train.data.mix import merge_pairs
-from srkd_train.data.sample import Sample
-from srkd_train.data.transforms import Augment, select
+from srkd_train.data.sample import Sample, select
+from srkd_train.data.transforms import Augment
 from srkd_train.data.workers import Carrying, Raising
 
 GROUPS_AT_ONCE = 16
@@ -68,6 +69,9 @@ class TrainingBatches(Dataset[Batch]):
         shuffle_orders: draw curve orders at random.
         rank: number of this process.
         world_size: number of processes.
+        dense: clouds of the same places, one by one, for a teacher: augmented, cropped and merged as the others are,
+            on the same lattices. They do not change what becomes of the others but for the voxels' origin.
+        dense_spec: tables of the teacher.
     """
 
     def __init__(
@@ -84,6 +88,8 @@ class TrainingBatches(Dataset[Batch]):
         shuffle_orders: bool = True,
         rank: int = 0,
         world_size: int = 1,
+        dense: LabelledClouds | None = None,
+        dense_spec: PlanSpec | None = None,
     ) -> None:
         self.clouds = clouds
         self.spec = spec
@@ -96,25 +102,60 @@ class TrainingBatches(Dataset[Batch]):
         self.shuffle_orders = shuffle_orders
         self.rank = rank
         self.world_size = world_size
+        self.dense = dense
+        self.dense_spec = plan_spec if dense_spec is None else dense_spec
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def __getitem__(self, step: int) -> Batch:
         first = (step * self.world_size + self.rank) * self.batch_size
         draws = range(first, first + self.batch_size)
         rngs = [default_rng((self.seed, 1, draw)) for draw in draws]
-        samples = [self._augmented(draw, rng) for draw, rng in zip(draws, rngs, strict=True)]
-        if self.mix_p > 0 and default_rng((self.seed, 3, step)).random() < self.mix_p:
-            samples, rngs = merge_pairs(samples), rngs[::2]
-        items = [prepare(sample, self.spec, train_rng=rng) for sample, rng in zip(samples, rngs, strict=True)]
+        mixed = self.mix_p > 0 and bool(default_rng((self.seed, 3, step)).random() < self.mix_p)
         shuffle = None
         if self.shuffle_orders:
             shuffle = torch.Generator().manual_seed(int(default_rng((self.seed, 2, first)).integers(2**63)))
+        if self.dense is not None:
+            return self._pairs(self.dense, draws, rngs, mixed=mixed, shuffle=shuffle)
+        samples = [
+            self.augment(self._sample(self.clouds, draw), rng, voxel_size_m=self.spec.voxel_size_m)
+            for draw, rng in zip(draws, rngs, strict=True)
+        ]
+        if mixed:
+            samples, rngs = merge_pairs(samples), rngs[::2]
+        items = [prepare(sample, self.spec, train_rng=rng) for sample, rng in zip(samples, rngs, strict=True)]
         return collate(items, self.plan_spec, shuffle=shuffle)
 
-    def _augmented(self, draw: int, rng: Generator) -> Sample:
-        sample = self.clouds[self.cloud_index(draw)]
-        sample = select(sample, self.spec.valid_mask(sample.cloud.xyz))
-        return self.augment(sample, rng, voxel_size_m=self.spec.voxel_size_m)
+    def _pairs(
+        self,
+        dense: LabelledClouds,
+        draws: Sequence[int],
+        rngs: list[Generator],
+        *,
+        mixed: bool,
+        shuffle: torch.Generator | None,
+    ) -> Batch:
+        """The batch with the teacher's beside it; the teacher follows fixed curves."""
+        owns = [default_rng((self.seed, 4, draw)) for draw in draws]
+        raws: list[Sample] = []
+        denses: list[Sample] = []
+        for draw, rng, own in zip(draws, rngs, owns, strict=True):
+            both = self._sample(self.clouds, draw), self._sample(dense, draw)
+            raw, twin = self.augment.pair(*both, rng, own, voxel_size_m=self.spec.voxel_size_m)
+            raws.append(raw)
+            denses.append(twin)
+        if mixed:
+            raws, denses, rngs, owns = merge_pairs(raws), merge_pairs(denses), rngs[::2], owns[::2]
+        items, dense_items = [], []
+        for raw, twin, rng, own in zip(raws, denses, rngs, owns, strict=True):
+            origin = lowest_cell((raw, twin), self.spec)
+            items.append(prepare(raw, self.spec, train_rng=rng, origin=origin))
+            dense_items.append(prepare(twin, self.spec, train_rng=own, origin=origin))
+        batch = collate(items, self.plan_spec, shuffle=shuffle)
+        return replace(batch, dense=collate(dense_items, self.dense_spec))
+
+    def _sample(self, clouds: LabelledClouds, draw: int) -> Sample:
+        sample = clouds[self.cloud_index(draw)]
+        return select(sample, self.spec.valid_mask(sample.cloud.xyz))
 
     def cloud_index(self, draw: int) -> int:
         """Which cloud the `draw`-th draw of the run is."""

@@ -3,6 +3,7 @@
 """Some clouds of a data set, and how to speak of them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from srkd_train.data.loader import LabelledClouds
 
@@ -20,3 +21,9 @@ class Part:
     """Of what they are, where a path alone does not say it: bags."""
     note: str | None = None
     """What a user should know about them, in one line."""
+    kind: Literal["raw", "dense"] = "raw"
+    """Clouds as a sensor sees them, or several brought together."""
+    dense_sha256: str | None = None
+    """Of how dense clouds were made."""
+    dense: "Part | None" = None
+    """The dense clouds of the same places, one by one, that a teacher looks at."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -45,3 +45,9 @@ class Sample:
             raise CloudError(f"{self.name}: instances of shape {self.instance.shape}, expected ({count},)")
         if self.pose is not None and self.pose.shape != (4, 4):
             raise CloudError(f"{self.name}: pose of shape {self.pose.shape}, expected (4, 4)")
+
+
+def select(sample: Sample, index: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> Sample:
+    """The points of a mask (N,) or an index (M,), with every column and the label; the pose stays true."""
+    instance = None if sample.instance is None else sample.instance[index]
+    return replace(sample, cloud=sample.cloud.select(index), label=sample.label[index], instance=instance)

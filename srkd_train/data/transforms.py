@@ -7,19 +7,21 @@ the pose, which would no longer describe the cloud; select frames by pose before
 `indoor_transforms`.
 """
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from srkd.errors import ConfigError
-from srkd.labels import IGNORE
-from srkd.voxel import voxelize
+from srkd_train.data.crops import crop, crop_voxels
 from srkd_train.data.indoor_transforms import center, contrast, elastic, speckle, tint
-from srkd_train.data.sample import Sample
+from srkd_train.data.sample import Sample, select
+from srkd_train.data.steps import Step, chance
 
 
 def rotate_z(sample: Sample, rng: Generator, *, max_deg: float = 180.0) -> Sample:
@@ -71,51 +73,6 @@ def gain(sample: Sample, rng: Generator, *, low: float = 0.8, high: float = 1.25
     if sample.cloud.intensity is None:
         return sample
     return replace(sample, cloud=replace(sample.cloud, intensity=sample.cloud.intensity * factor))
-
-
-def crop(sample: Sample, rng: Generator, *, max_points: int) -> Sample:
-    """Keep the `max_points` points nearest to a random labelled one, in input order; smaller clouds are unchanged."""
-    xyz = sample.cloud.xyz
-    if len(xyz) <= max_points:
-        return sample
-    finite = np.isfinite(xyz).all(1)
-    candidates = np.flatnonzero(finite & (sample.label != IGNORE))
-    candidates = candidates if len(candidates) else np.flatnonzero(finite)
-    if not len(candidates):
-        return select(sample, np.arange(max_points))
-    distance = ((xyz - xyz[rng.choice(candidates)]) ** 2).sum(1)
-    distance = np.where(finite, distance, np.inf)
-    return select(sample, np.sort(np.argpartition(distance, max_points)[:max_points]))
-
-
-def crop_voxels(sample: Sample, rng: Generator, *, voxel_size_m: float, max_voxels: int) -> Sample:
-    """Keep the points of the `max_voxels` voxels nearest to a random one, in input order.
-
-    Distances are between the first points of voxels. Smaller clouds are unchanged. All points of a kept voxel stay, so
-    that which of them stands for it is still to be drawn.
-
-    Args:
-        sample: a cloud of usable points.
-        rng: draws the voxel.
-        voxel_size_m: edge of a voxel.
-        max_voxels: number of voxels to keep.
-    """
-    if len(sample.cloud) <= max_voxels:
-        return sample
-    voxels = voxelize(torch.from_numpy(sample.cloud.xyz), voxel_size_m)
-    first = sample.cloud.xyz[voxels.point.numpy()]
-    if len(first) <= max_voxels:
-        return sample
-    distance = ((first - first[rng.integers(len(first))]) ** 2).sum(1)
-    kept = np.zeros(len(first), bool)
-    kept[np.argpartition(distance, max_voxels)[:max_voxels]] = True
-    return select(sample, kept[voxels.inverse.numpy()])
-
-
-def select(sample: Sample, index: NDArray[np.bool_] | NDArray[np.integer]) -> Sample:
-    """The points of a mask (N,) or an index (M,), with every column and the label; the pose stays true."""
-    instance = None if sample.instance is None else sample.instance[index]
-    return replace(sample, cloud=sample.cloud.select(index), label=sample.label[index], instance=instance)
 
 
 @dataclass(frozen=True)
@@ -201,48 +158,88 @@ class Augment:
             ValueError: `max_voxels` is set and the voxel size is not given.
             CloudError: the cloud is too large for an elastic distortion.
         """
-        if self.center:
-            sample = center(sample)
-        if rng.random() < self.dropout_p:
-            sample = dropout(sample, rng, ratio=self.dropout_ratio)
-        if rng.random() < self.rotate_p:
-            sample = rotate_z(sample, rng)
-        if rng.random() < self.tilt_p:
-            sample = tilt(sample, rng, max_deg=self.tilt_max_deg)
-        sample = self._lean(sample, rng)
-        sample = scale(sample, rng, low=self.scale_low, high=self.scale_high)
-        sample = flip(sample, rng, probability=self.flip_p)
-        if self.jitter_sigma_m > 0:
-            sample = jitter(sample, rng, sigma_m=self.jitter_sigma_m, clip_m=self.jitter_clip_m)
-        if self.elastic_p > 0 and rng.random() < self.elastic_p:
-            for spacing_m, size_m in self.elastic_m:
-                sample = elastic(sample, rng, spacing_m=spacing_m, size_m=size_m)
-        if rng.random() < self.gain_p:
-            sample = gain(sample, rng)
-        sample = self._recolor(sample, rng)
-        if self.max_points is not None:
-            sample = crop(sample, rng, max_points=self.max_points)
-        if self.max_voxels is not None:
-            if voxel_size_m is None:
-                raise ValueError("max_voxels is set: give voxel_size_m")
-            sample = crop_voxels(sample, rng, voxel_size_m=voxel_size_m, max_voxels=self.max_voxels)
-        # Whole voxels, or the points of the kept voxels would fall into others, and more of them.
-        return center(sample, z=False, step_m=voxel_size_m) if self.center else sample
-
-    def _lean(self, sample: Sample, rng: Generator) -> Sample:
-        axes: tuple[Literal["x", "y"], ...] = ("x", "y")
-        for axis in axes:
-            if self.lean_p > 0 and rng.random() < self.lean_p:
-                sample = lean(sample, rng, axis=axis, max_deg=self.lean_max_deg)
+        for step in self.steps(voxel_size_m):
+            sample = step.change(sample, rng, None)
         return sample
 
-    def _recolor(self, sample: Sample, rng: Generator) -> Sample:
-        if self.contrast_p > 0 and rng.random() < self.contrast_p:
-            sample = contrast(sample, rng)
-        if self.tint_p > 0 and rng.random() < self.tint_p:
-            sample = tint(sample, rng, ratio=self.tint_ratio)
-        if self.speckle_p > 0 and rng.random() < self.speckle_p:
-            sample = speckle(sample, rng, sigma=self.speckle_sigma)
+    def pair(
+        self, raw: Sample, dense: Sample, rng: Generator, own: Generator, *, voxel_size_m: float | None = None
+    ) -> tuple[Sample, Sample]:
+        """One augmented copy of two clouds of the same place, which still lie in one another.
+
+        The first becomes what a call makes of it alone. The second is moved, stretched and coloured by the very same
+        draws, and cropped to the ball that the first was cropped to; what is drawn point by point is its own.
+
+        Args:
+            raw: usable points with labels.
+            dense: the same of the other cloud.
+            rng: draws everything but what is drawn for single points of `dense`.
+            own: draws that.
+            voxel_size_m: edge of the voxels that `max_voxels` counts in `raw`.
+
+        Raises:
+            ValueError, CloudError: as in a call.
+        """
+        for step in self.steps(voxel_size_m):
+            if step.by_point:
+                raw, dense = step.change(raw, rng, None), step.change(dense, own, None)
+            else:
+                again = copy.deepcopy(rng)
+                raw, dense = step.change(raw, rng, None), step.change(dense, again, raw)
+        return raw, dense
+
+    def steps(self, voxel_size_m: float | None) -> Iterator[Step]:
+        """What is done to a cloud, in order."""
+        if self.center:
+            yield Step(lambda sample, rng, like: center(sample, like=like))
+        yield Step(chance(self.dropout_p, partial(dropout, ratio=self.dropout_ratio)), by_point=True)
+        yield Step(chance(self.rotate_p, rotate_z))
+        yield Step(chance(self.tilt_p, partial(tilt, max_deg=self.tilt_max_deg)))
+        if self.lean_p > 0:
+            axes: tuple[Literal["x", "y"], ...] = ("x", "y")
+            for axis in axes:
+                yield Step(chance(self.lean_p, partial(lean, axis=axis, max_deg=self.lean_max_deg)))
+        yield Step(chance(None, partial(scale, low=self.scale_low, high=self.scale_high)))
+        yield Step(chance(None, partial(flip, probability=self.flip_p)))
+        if self.jitter_sigma_m > 0:
+            shake = partial(jitter, sigma_m=self.jitter_sigma_m, clip_m=self.jitter_clip_m)
+            yield Step(chance(None, shake), by_point=True)
+        if self.elastic_p > 0:
+            yield Step(self._bend)
+        yield Step(chance(self.gain_p, gain))
+        if self.contrast_p > 0:
+            yield Step(
+                lambda sample, rng, like: contrast(sample, rng, like=like) if rng.random() < self.contrast_p else sample
+            )
+        if self.tint_p > 0:
+            yield Step(chance(self.tint_p, partial(tint, ratio=self.tint_ratio)))
+        if self.speckle_p > 0:
+            yield Step(chance(self.speckle_p, partial(speckle, sigma=self.speckle_sigma)), by_point=True)
+        yield from self._crops(voxel_size_m)
+        if self.center:
+            # Whole voxels, or the points of the kept voxels would fall into others, and more of them.
+            yield Step(lambda sample, rng, like: center(sample, z=False, step_m=voxel_size_m, like=like))
+
+    def _crops(self, voxel_size_m: float | None) -> Iterator[Step]:
+        points, voxels = self.max_points, self.max_voxels
+        if points is not None:
+            yield Step(lambda sample, rng, like: crop(sample, rng, max_points=points, like=like))
+        if voxels is not None:
+            if voxel_size_m is None:
+                raise ValueError("max_voxels is set: give voxel_size_m")
+            edge = voxel_size_m
+            yield Step(
+                lambda sample, rng, like: crop_voxels(sample, rng, voxel_size_m=edge, max_voxels=voxels, like=like)
+            )
+
+    def _bend(self, sample: Sample, rng: Generator, like: Sample | None) -> Sample:
+        if rng.random() >= self.elastic_p:
+            return sample
+        for spacing_m, size_m in self.elastic_m:
+            again = copy.deepcopy(rng)
+            sample = elastic(sample, rng, spacing_m=spacing_m, size_m=size_m, like=like)
+            if like is not None:  # the next pass starts from where the other cloud then is
+                like = elastic(like, again, spacing_m=spacing_m, size_m=size_m)
         return sample
 
 

@@ -14,8 +14,11 @@ from typing import Any, Literal, TypeVar
 from srkd.checkpoint import read_header
 from srkd.errors import ConfigError
 from srkd_train.cli import checkpoint_path
-from srkd_train.config import DistillConfig, RunConfig
+from srkd_train.config import DataConfig, DistillConfig, RunConfig
 from srkd_train.data.bag_part import bag_digests
+from srkd_train.data.dense_part import dense_digest
+from srkd_train.objective import DENSE
+from srkd_train.objective_config import DenseTermsConfig
 from srkd_train.run_command import FREE, SWITCHES
 
 Verb = Literal["pretrain", "distill", "evaluate"]
@@ -28,6 +31,7 @@ _MADE_WITHOUT: tuple[tuple[str, ...], ...] = (
     ("data", "root"),
     ("data", "val_root"),
     ("data", "cache_dir"),
+    ("data", "dense_root"),
     *(("trainer", key) for key in FREE),
 )
 """Keys on which no weights depend."""
@@ -101,6 +105,8 @@ def folder_name(run: Run, weights: Path | None, start: Path | None = None) -> st
         facts["start_sha256"] = read_header(start).weights_sha256
     if run.verb == "evaluate":
         data = facts["config"]["data"]
+        if not run.config.data.dense_val:
+            data.pop("dense_sha256", None)
         facts["config"] = {"data": data, "limit": run.config.trainer.final_eval_limit}
         facts["noise"] = list(run.noise)
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -119,11 +125,31 @@ def _canonical(config: RunConfig) -> dict[str, Any]:
     else:  # keys of runs from before there were bags stay what they were
         for name in ("topic", "every", "labels"):
             del plain["data"][name]
+    _leave_out_usual(config, plain)
     if isinstance(config, DistillConfig):
         del plain["teacher"]  # its digest counts, not its place
     if config.model.init is not None:
         plain["model"]["init"] = read_header(checkpoint_path(config.model.init)).weights_sha256
     return plain
+
+
+def _leave_out_usual(config: RunConfig, plain: dict[str, Any]) -> None:
+    """Keys of runs from before there were dense clouds stay what they were; of these their digest counts, not their
+    place."""
+    data, usual = plain["data"], DataConfig()
+    for name in ("raw_share", "dense_val"):
+        if data[name] == getattr(usual, name):
+            del data[name]
+    if config.data.dense_root is not None:
+        data["dense_sha256"] = dense_digest(config.data.dense_root)
+    if not isinstance(config, DistillConfig):
+        return
+    weights = plain["objective"]["weights"]
+    for term in DENSE:
+        if not weights[term]:
+            del weights[term]
+    if config.objective.dense == DenseTermsConfig():
+        del plain["objective"]["dense"]
 
 
 def _replace(node: Any, key: str, path: list[str], value: Any) -> Any:
