@@ -29,7 +29,7 @@ class Segmentation(lightning.LightningModule):
     resumed run repeats an unbroken one.
 
     Args:
-        network: a PTv3 or CDSegNet.
+        network: any of the networks.
         class_names: names of the scheme, for the scores.
         optim: optimiser and schedule.
         max_steps: length of the schedule.

@@ -43,9 +43,19 @@ CHOSEN: Mapping[str, tuple[str, ...]] = {
     "street": ("vegetation", "terrain", "pole", "truck", "bus", "bicycle", "pedestrian", "fence"),
     "semantickitti": ("bicycle", "motorcycle", "person", "fence", "vegetation", "trunk", "terrain", "pole"),
     "nuscenes": ("barrier", "bicycle", "motorcycle", "pedestrian", "traffic_cone", "trailer", "terrain", "vegetation"),
-    "waymo": ("Other Vehicle", "Pedestrian", "Sign", "Traffic Light", "Bicycle", "Vegetation", "Curb", "Lane Marker"),
+    "waymo": (
+        "other_vehicle",
+        "pedestrian",
+        "sign",
+        "traffic_light",
+        "bicycle",
+        "vegetation",
+        "curb",
+        "lane_marker",
+        "other_ground",
+    ),
 }
-"""Classes that teachers of "chosen classes" get more points of; Waymo's are the source's but for "Other Ground"."""
+"""Classes that teachers of "chosen classes" get more points of; Waymo's are the source's."""
 CLIP_M: Mapping[str, Box] = {"street": (-30.0, -30.0, -4.0, 30.0, 30.0, 6.0)}
 _SOURCE_CLIP_M: Box = (-75.2, -75.2, -4.0, 75.2, 75.2, 2.0)
 _SRKD = {
