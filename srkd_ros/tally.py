@@ -34,6 +34,8 @@ class Tally:
         """Messages without a readable class_id, not counted."""
         self.last_fault = ""
         """Why the last of those was not counted."""
+        self.last_header: Any = None
+        """Of the pair counted last."""
         self._counts = np.zeros((256, 256), np.int64)
         self._matcher: StampMatcher[ClassIds, ClassIds] = StampMatcher(capacity)
 
@@ -42,17 +44,22 @@ class Tally:
         """Labelled clouds without truth, and truth without labels."""
         return self._matcher.unmatched
 
+    @property
+    def waits_for_labels(self) -> bool:
+        """Whether any truth has no labels."""
+        return self.unmatched[1] > 0
+
     def add_labels(self, message: Any) -> None:
         """A labelled cloud, any message with the attributes of PointCloud2."""
         class_id = self._class_id(message)
         if class_id is not None:
-            self._count(self._matcher.first(_stamp_ns(message), class_id))
+            self._count(self._matcher.first(_stamp_ns(message), class_id), message.header)
 
     def add_truth(self, message: Any) -> None:
         """A cloud of true classes."""
         class_id = self._class_id(message)
         if class_id is not None:
-            self._count(self._matcher.second(_stamp_ns(message), class_id))
+            self._count(self._matcher.second(_stamp_ns(message), class_id), message.header)
 
     def score(self, class_names: Sequence[str]) -> Score:
         """The score of all pairs so far.
@@ -95,7 +102,7 @@ class Tally:
             return None
         return class_id
 
-    def _count(self, pair: tuple[ClassIds, ClassIds] | None) -> None:
+    def _count(self, pair: tuple[ClassIds, ClassIds] | None, header: Any) -> None:
         if pair is None:
             return
         labels, truth = pair
@@ -105,6 +112,7 @@ class Tally:
             return
         self._counts += count(truth, labels)
         self.clouds += 1
+        self.last_header = header
 
 
 def _stamp_ns(message: Any) -> int:

@@ -13,10 +13,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_live import assert_self_contained
 
-from srkd.io.bags import BagReader
+from srkd.io.bags import BagReader, stamp_ns
+from srkd.io.pointcloud2 import read_fields
 from srkd_train.__main__ import main
 from srkd_train.live.environment import NoRosError, require_ros
 
@@ -69,12 +71,28 @@ def test_a_drive_over_dds_comes_back_with_the_labels_of_the_offline_run(needs_ro
     with BagReader(output / "labelled") as reader:
         topics = {topic.name: topic.count for topic in reader.topics}
         times = [message.time_ns for message in reader.messages()]
+        confusion = counted(reader)
+    assert metrics["score"]["confusion"] == confusion.tolist(), "what `score` said live is what can be counted after"
     assert topics["/points"] == topics["/points/labels"] == frames
     assert topics["/segment/output/points"] == topics["/segment/report"] == counts["out"]
     assert topics["/segment/model_info"] == 1 and times == sorted(times)
     assert f"{counts['out']} labelled, {counts['dropped']} dropped" in out and "| bicycle |" in out
     assert sorted(path.name for path in output.iterdir()) == ["labelled", "metrics.json", "mine.txt", "report.html"]
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def counted(reader: BagReader) -> Any:
+    """(12, 12) points of the labelled frames, row = truth, column = label."""
+    columns: dict[str, dict[int, Any]] = {"/points/labels": {}, "/segment/output/points": {}}
+    for message in reader.messages(columns):
+        cloud = reader.deserialize(message)
+        columns[message.topic][stamp_ns(cloud)] = read_fields(cloud, ["class_id"])["class_id"]
+    truth, labels = columns.values()
+    counts = np.zeros((12, 12), np.int64)
+    for stamp, found in labels.items():
+        both = (truth[stamp] < 255) & (found < 255)
+        np.add.at(counts, (truth[stamp][both], found[both]), 1)
+    return counts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -86,7 +104,7 @@ def test_a_signal_in_the_live_part_leaves_no_process_and_no_file(
     run = start(output, 40, tmp_path / "tmp", SRKD_TEST_MARK=mark)
     try:
         deadline = time.monotonic() + PATIENCE_S
-        while len(marked(mark)) < 4:  # the command, node, recorder and replayer
+        while len(marked(mark)) < 5:  # the command, node, recorder, score and replayer
             assert run.poll() is None and time.monotonic() < deadline, "the live part did not begin"
             time.sleep(0.1)
         run.send_signal(number)

@@ -31,7 +31,7 @@ from launch_ros.actions import Node
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCH_FILE = ROOT / "launch" / "segment.launch.py"
 PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
-OFF = dict.fromkeys(("rviz", "teacher", "one_process"), "false")
+OFF = dict.fromkeys(("rviz", "score", "teacher", "one_process"), "false")
 DEFAULTS = {"autostart": "true", "fixed_frame": "lidar", "log_level": "info", **OFF}
 RECORDER = """#!{python}
 import json, os, sys, time
@@ -41,7 +41,7 @@ files = [words[i + 1] for i, word in enumerate(words) if word == "--params-file"
 record = dict(words=words, files=[Path(f).read_text() for f in files], environment=dict(os.environ))
 Path(os.environ["RECORD_IN"], Path(sys.argv[0]).name + ".json").write_text(json.dumps(record))
 records = os.environ["RECORD_IN"]
-while sys.argv[0].endswith(("segment", "teacher")) and len(os.listdir(records)) < int(os.environ["AWAIT"]):
+while sys.argv[0].endswith(("segment", "teacher", "score")) and len(os.listdir(records)) < int(os.environ["AWAIT"]):
     time.sleep(0.01)  # its end is the end of all
 """
 
@@ -60,7 +60,7 @@ def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A prefix whose executables write down how they are called, in the folder that is returned."""
     prefix, records = tmp_path / "prefix", tmp_path / "records"
     records.mkdir()
-    own = ("segment", "segment_with_teacher", "teacher", "replay")
+    own = ("segment", "segment_with_teacher", "teacher", "replay", "score")
     for package, executable in (*(("srkd_ros", name) for name in own), ("rviz2", "rviz2")):
         path = prefix / "lib" / package / executable
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,9 @@ def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make_bag(folder: Path, *topics: str) -> Path:
     folder.mkdir()
-    entries = [{"topic_metadata": {"name": name, "type": "sensor_msgs/msg/PointCloud2"}} for name in topics]
+    text, points = "std_msgs/msg/String", "sensor_msgs/msg/PointCloud2"
+    types = {name: text if name.endswith("/label_scheme") else points for name in topics}
+    entries = [{"topic_metadata": {"name": name, "type": kind}} for name, kind in types.items()]
     entries.append({"topic_metadata": {"name": "/tf", "type": "tf2_msgs/msg/TFMessage"}})
     text = yaml.safe_dump({"rosbag2_bagfile_information": {"topics_with_message_count": entries}})
     (folder / "metadata.yaml").write_text(text)
@@ -90,13 +92,19 @@ def make_bag(folder: Path, *topics: str) -> Path:
 def launched(records: Path, **arguments: str) -> dict[str, dict[str, Any]]:
     """What each process recorded."""
     beside = "teacher" in arguments and "one_process" not in arguments
-    os.environ["AWAIT"] = str(1 + ("bag" in arguments) + ("rviz" in arguments) + beside)
+    optional = ("bag", "rviz", "score")
+    os.environ["AWAIT"] = str(1 + sum(name in arguments for name in optional) + beside)
+    launch_and_wait(**arguments)
+    return {path.stem: yaml.safe_load(path.read_text()) for path in records.iterdir()}
+
+
+def launch_and_wait(patience_s: float = 60, **arguments: str) -> int:
+    """What `ros2 launch` would return."""
     source = PythonLaunchDescriptionSource(str(LAUNCH_FILE))
     include = IncludeLaunchDescription(source, launch_arguments=list(arguments.items()))
     service = LaunchService(noninteractive=True)
     service.include_launch_description(LaunchDescription([include]))
-    asyncio.run(asyncio.wait_for(service.run_async(shutdown_when_idle=True), 60))
-    return {path.stem: yaml.safe_load(path.read_text()) for path in records.iterdir()}
+    return asyncio.run(asyncio.wait_for(service.run_async(shutdown_when_idle=True), patience_s))
 
 
 def parameters_of(record: dict[str, Any], node: str) -> dict[str, Any]:
@@ -122,8 +130,8 @@ def test_arguments_are_those_that_the_readme_promises(launch_module: ModuleType)
     declared = {argument.name for argument in launch_module.ARGUMENTS}
     assert declared == {
         *("checkpoint", "input", "bag", "rviz", "fixed_frame", "use_sim_time", "autostart"),
-        *("namespace", "device", "params_file", "log_level"),
-        *("teacher", "teacher_checkpoint", "teacher_params_file", "one_process"),
+        *("namespace", "device", "params_file", "log_level", "num_past_frames", "odometry"),
+        *("teacher", "teacher_checkpoint", "teacher_params_file", "one_process", "score", "score_output"),
     }
     assert all(isinstance(argument, DeclareLaunchArgument) for argument in launch_module.ARGUMENTS)
     assert all(argument.description for argument in launch_module.ARGUMENTS)
@@ -261,6 +269,54 @@ def test_arguments_of_a_teacher_that_contradict_are_refused(
     with pytest.raises(RuntimeError, match=f"^{name}: ") as raised:
         start(launch_module, **arguments)
     assert "\n" not in str(raised.value)
+
+
+def test_the_score_gets_labels_truth_and_names_and_the_replay_waits_for_it(processes: Path, tmp_path: Path) -> None:
+    bag = make_bag(tmp_path / "bag", "/front", "/front/labels", "/front/label_scheme")
+    output = str(tmp_path / "it's a score.json")
+    seen = launched(processes, bag=str(bag), score="True", score_output=output, namespace="robot")
+    assert set(seen) == {"segment", "score", "replay"}
+    words = seen["score"]["words"]
+    given = [words[words.index(name) + 1] for name in ("--labels", "--truth", "--model-info")]
+    assert given == ["/robot/segment/output/points", "/front/labels", "/robot/segment/model_info"]
+    assert {"--until-over", f"--output={output}", "__ns:=/robot"} <= set(words)
+    replay = seen["replay"]["words"]
+    assert replay[replay.index("--wait-subscribers") + 1] == "3", "the node, and truth and scheme by the score"
+
+
+def test_without_a_bag_the_score_goes_on(processes: Path) -> None:
+    words = launched(processes, score="true", input="/front")["score"]["words"]
+    assert "--until-over" not in words and words[words.index("--truth") + 1] == "/front/labels"
+
+
+def test_a_bag_without_truth_is_not_scored(launch_module: ModuleType, tmp_path: Path) -> None:
+    bag = make_bag(tmp_path / "bag", "/front", "/rear/labels")
+    with pytest.raises(RuntimeError, match=r"^score: .* has no truth /front/labels: give a bag made by to_bag"):
+        start(launch_module, bag=str(bag), input="/front", score="true")
+    with pytest.raises(RuntimeError, match=r"^score_output: x is given, but nothing is scored: add score:=true"):
+        start(launch_module, score_output="x")
+
+
+def test_past_clouds_need_a_number_and_the_odometry(processes: Path, launch_module: ModuleType, tmp_path: Path) -> None:
+    seen = launched(processes, num_past_frames="4", odometry="/robot/odom", input="/front")
+    assert parameters_of(seen["segment"], "/segment")["num_past_frames"] == 4
+    assert {"~/input/odometry:=/robot/odom", "~/input/points:=/front"} <= set(seen["segment"]["words"])
+    bag = make_bag(tmp_path / "bag", "/front", "/odom")
+    for number, subscriptions in (("0", "1"), ("3", "2")):
+        *_, replay = start(launch_module, bag=str(bag), input="/front", num_past_frames=number, odometry="/odom")
+        assert str(replay.cmd[4][0].text) == subscriptions
+    with pytest.raises(RuntimeError, match=r"^num_past_frames: 'many', expected a whole number"):
+        start(launch_module, num_past_frames="many")
+
+
+@pytest.mark.parametrize("name", ["segment", "replay", "score"])
+def test_a_process_that_fails_ends_all_with_status_1(name: str, processes: Path, tmp_path: Path) -> None:
+    prefix = Path(os.environ["AMENT_PREFIX_PATH"])
+    for each in ("segment", "replay", "score"):
+        fails = "exit 3" if each == name else "exec sleep 60"
+        (prefix / "lib" / "srkd_ros" / each).write_text(f"#!/bin/sh\n{fails}\n")
+    bag = make_bag(tmp_path / "bag", "/front", "/front/labels")
+    assert launch_and_wait(30, bag=str(bag), score="true") == 1
 
 
 def test_an_absent_parameter_file_is_refused(launch_module: ModuleType) -> None:

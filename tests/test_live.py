@@ -25,7 +25,7 @@ from srkd.labels import SCHEMES
 from srkd.score import Score
 from srkd_train.demo_offline import DemoOptions
 from srkd_train.live.bench import BAR, CASES, lost, markdown, summarize
-from srkd_train.live.compare import Agreement, LabelColumns, agreement
+from srkd_train.live.compare import Agreement, LabelColumns, LiveScore, agreement, read_score
 from srkd_train.live.environment import child_environment, free_domain
 from srkd_train.live.outcome import NODE_STAGES, Outcome, join, latency, percentiles, read_log
 from srkd_train.live.outputs import BAG, GENERATOR, METRICS, PAGE, staged
@@ -150,7 +150,7 @@ def test_a_run_passes_only_with_the_labels_of_the_offline_run(agreed: Agreement,
         (outcome_of([0, 1, 2, 3], received=4, dropped=0), 0),
         (outcome_of([0], received=4, dropped=3), 3),
     ):
-        results = Results(outcome, agreed, score)
+        results = Results(outcome, agreed, LiveScore(score, agreed.frames))
         metrics = make_metrics(options, header, 400, 10.0, results, {"cores": 2})  # type: ignore[arg-type]
         assert metrics["passed"] is (fault is None and not dropped)
         assert len(metrics["faults"]) == (fault is not None) + bool(dropped)
@@ -158,6 +158,19 @@ def test_a_run_passes_only_with_the_labels_of_the_offline_run(agreed: Agreement,
         metrics["took_s"] = {"live": 10.0}
         said = summary(Path("out"), json.loads(json.dumps(metrics, allow_nan=False)), score)
         assert ("NOT PASSED" in said) is not metrics["passed"]
+
+
+def test_a_labelled_frame_that_was_not_scored_is_a_fault(tmp_path: Path) -> None:
+    outcome, agreed = outcome_of([0, 1, 2, 3], received=4, dropped=0), Agreement(100, 100, 4, 4)
+    score = Score(("road", "car"), ((90, 5), (1, 4)), 7, 2)
+    (tmp_path / "score.json").write_text(json.dumps({**score.to_dict(), "clouds": 3}))
+    read = read_score(tmp_path / "score.json")
+    assert read == LiveScore(score, 3)
+    assert Results(outcome, agreed, read).faults() == ["3 of 4 labelled frames were scored"]
+    for text in ("", "[]", '{"iou": {}}'):
+        (tmp_path / "score.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"score\.json: no file of `score`"):
+            read_score(tmp_path / "score.json")
 
 
 def test_a_run_sees_nothing_of_the_users_ros_settings(tmp_path: Path) -> None:

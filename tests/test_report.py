@@ -17,18 +17,19 @@ import pytest
 pytest.importorskip("rosbags.rosbag2", reason="needs rosbags (the `bags` extra)")
 
 from report_makers import FRAMES, NAMES, OLD_COMPARISON, Drive, Page, definition, write_drive, write_run
+from test_report_teacher import disputed_bag
 
 from srkd.calibration import BINS, Calibration
 from srkd.io.bags import BagReader, BagWriter
 from srkd_train.__main__ import main
 from srkd_train.cloud_messages import write_scheme
-from srkd_train.report.bag import Bag, apart, read_bag, worst_first
+from srkd_train.report.bag import Bag, read_bag
 from srkd_train.report.bag_nodes import node_sections
 from srkd_train.report.make import GENERATOR
 from srkd_train.report.run_section import smooth
 from srkd_train.report.tallies import ReportTrack, Totals
 from srkd_train.report.topics import Topics
-from srkd_train.report.tracks import Frame
+from srkd_train.report.tracks import Frame, apart, worst_first
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 Capture = pytest.CaptureFixture[str]
@@ -334,7 +335,8 @@ document.body.textContent = JSON.stringify({width: root.scrollWidth, seen: inner
 def whole(bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("matplotlib", reason="needs matplotlib")
     folder = tmp_path_factory.mktemp("whole")
-    report(folder / "page.html", bag, write_run(folder / "run"), "--pictures", 1)
+    disputed, _ = disputed_bag(folder / "disputed", "nuscenes", "street")
+    report(folder / "page.html", bag, disputed, write_run(folder / "run"), "--pictures", 1)
     return folder / "page.html"
 
 

@@ -21,7 +21,7 @@ from ros_process import own_network  # noqa: E402, F401
 from sensor_msgs.msg import PointCloud2, PointField  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
-from srkd_ros.msg import ModelInfo  # noqa: E402
+from srkd_ros.msg import ModelInfo, ScoreReport  # noqa: E402
 
 NAMES = ["road", "car", "pole"]
 
@@ -97,6 +97,73 @@ def test_clouds_are_paired_by_stamp_and_scored(source: Source, tmp_path: Path) -
     assert (written["clouds"], written["labels_without_truth"], written["truth_without_labels"]) == (4, 1, 0)
     assert "| pole |" in process.said() and "mIoU" in process.said()
     assert "1 labelled clouds without truth" in process.said()
+
+
+@pytest.mark.parametrize(("labelled", "idle"), [((1, 2, 3), "50"), ((1, 3), "2")])
+def test_it_ends_when_the_truth_has_been_played(
+    labelled: tuple[int, ...], idle: str, source: Source, tmp_path: Path
+) -> None:
+    """At once where all of it has labels, else when none have come for a while."""
+    process = start(tmp_path, "--until-over", "--idle-s", idle, "--output", str(tmp_path / "score.json"))
+    try:
+        source.wait_for_score()
+        for stamp in (1, 2, 3):
+            source.send(source.truth, stamp, [0, 1])
+        for stamp in labelled[:-1]:
+            source.send(source.labels, stamp, [0, 1])
+        process.wait_for("matched /points/labels")
+        time.sleep(1.0)
+        assert process.process.poll() is None, "the truth may go on"
+        source.truth.wait_for_all_acked()
+        source.peer.node.destroy_publisher(source.truth)
+        time.sleep(0.2)
+        source.send(source.labels, labelled[-1], [0, 0])
+        start_s = time.monotonic()
+        assert process.process.wait(timeout=ros_process.PATIENCE_S) == 0, process.said()
+        assert time.monotonic() - start_s < 10
+    finally:
+        process.end()
+    written = json.loads((tmp_path / "score.json").read_text())
+    assert (written["clouds"], written["truth_without_labels"]) == (len(labelled), 3 - len(labelled))
+    assert written["confusion"][1] == [1, len(labelled) - 1, 0]
+
+
+def test_without_truth_it_waits_for_its_beginning(source: Source, tmp_path: Path) -> None:
+    source.peer.node.destroy_publisher(source.truth)
+    process = start(tmp_path, "--until-over", "--idle-s", "0.1")
+    try:
+        process.wait_for("matched /segment/output/points")
+        time.sleep(1.0)
+        assert process.process.poll() is None
+        assert process.stop(signal.SIGINT)[0] == 1
+    finally:
+        process.end()
+
+
+def test_the_score_so_far_is_published(source: Source, tmp_path: Path) -> None:
+    process = start(tmp_path)
+    try:
+        source.wait_for_score()
+        source.send(source.labels, 2, [0])
+        source.send(source.labels, 1, [0, 1, 1, 1])
+        source.send(source.truth, 1, [0, 0, 1, 255])
+        process.wait_for("matched /points/labels")
+        time.sleep(0.5)
+        heard: list[Any] = []
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        source.peer.node.create_subscription(ScoreReport, "/score/report", heard.append, latched)
+        source.peer.spin_until(lambda: heard, "the report of late")
+        source.send(source.truth, 2, [0])
+        source.peer.spin_until(lambda: heard[-1].clouds == 2, "the second cloud")
+    finally:
+        process.end()
+    first, last = heard[0], heard[-1]
+    assert (first.header.stamp.sec, first.clouds, first.points, first.labels_without_truth) == (1, 1, 3, 1)
+    assert list(first.class_names) == NAMES
+    np.testing.assert_allclose(first.iou, [1 / 2, 1 / 2, np.nan])
+    assert (first.miou, first.accuracy) == (0.5, pytest.approx(2 / 3))
+    np.testing.assert_allclose(last.iou, [2 / 3, 1 / 2, np.nan], rtol=1e-6)
+    assert (last.header.stamp.sec, last.points, last.labels_without_truth) == (2, 4, 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Labels of a live run against the ground truth and against the offline run of the same network."""
+"""Labels of a live run against the offline run of the same network, and what `score` says of them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from srkd.cloud import usable_points
+from srkd.errors import ConfigError
 from srkd.io.bags import BagMessage, BagReader, stamp_ns
 from srkd.io.pointcloud2 import decode, read_fields
 from srkd.labels import IGNORE
-from srkd.score import Score, count
+from srkd.score import Score
 
 _COLUMNS = ("class_id", "probability", "entropy")
 
@@ -61,6 +63,20 @@ class Agreement:
         }
 
 
+@dataclass(frozen=True)
+class LiveScore:
+    """What `score` says of a run."""
+
+    score: Score
+    clouds: int
+    """That it has scored."""
+
+    @classmethod
+    def none(cls, class_names: Sequence[str]) -> LiveScore:
+        """Of a run from which nothing came back."""
+        return cls(Score.from_counts(class_names, np.zeros((256, 256), np.int64)), 0)
+
+
 def read_labels(bag: Path, topic: str) -> dict[int, LabelColumns]:
     """Labelled clouds by stamp; where a stamp occurs twice, the first; nothing where the bag lacks the topic.
 
@@ -100,20 +116,23 @@ def agreement(live: Mapping[int, LabelColumns], offline: Mapping[int, LabelColum
     return Agreement(points, same, len(live), identical, odd)
 
 
-def score_bag(bag: Path, topic: str, labels: Mapping[int, LabelColumns], class_names: Sequence[str]) -> Score:
-    """The score of labels against the labelled clouds (ground truth) of a bag; frames without labels do not count.
+def read_score(path: Path) -> LiveScore:
+    """What `score` has written.
 
     Raises:
-        BagError, CloudError: the bag cannot be read, or a frame has another number of points.
+        ConfigError: the file is none of its.
     """
-    counts = np.zeros((256, 256), np.int64)
-    with BagReader(bag) as reader:
-        for message in reader.messages([topic]):
-            truth = reader.deserialize(message)
-            found = labels.get(stamp_ns(truth))
-            if found is not None:
-                counts += count(read_fields(truth, ["class_id"])["class_id"], found.class_id)
-    return Score.from_counts(class_names, counts)
+    try:
+        values = json.loads(path.read_text())
+        score = Score(
+            tuple(values["iou"]),
+            tuple(map(tuple, values["confusion"])),
+            values["ignored_points"],
+            values["unpredicted_points"],
+        )
+        return LiveScore(score, values["clouds"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: no file of `score` ({error})") from None
 
 
 def labelled_share(bag: Path, topic: str, labels: Mapping[int, LabelColumns], within_m: float) -> float:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The live demo, step by step: make a drive, run it live, run it offline, compare, draw, report.
 
-The steps follow each other, so that nothing but the node, the replayer and the recorder runs during the live part.
+The steps follow each other, so that nothing but the node, the replayer, the recorder and `score` runs during the live
+part.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from srkd.device import resolve_device
 from srkd.io.bags import PREDICTED_SUFFIX
 from srkd.progress import Progress
 from srkd_train.demo_offline import SENSOR, DemoOptions, check_scheme
-from srkd_train.live.compare import agreement, read_labels, read_messages, score_bag
+from srkd_train.live.compare import LiveScore, agreement, read_labels, read_messages, read_score
 from srkd_train.live.drive_bag import DRIVE_RATE_HZ, write_drive, write_labelled
 from srkd_train.live.environment import child_environment, free_domain
 from srkd_train.live.outcome import Outcome, join, read_log
@@ -30,7 +31,7 @@ from srkd_train.live.page import render_page
 from srkd_train.live.pictures import draw_frames
 from srkd_train.live.processes import Family, ended_like_ctrl_c
 from srkd_train.live.results import Results, facts, make_metrics, summary
-from srkd_train.live.session import LABELS, POINTS, REPORT, TRUTH, FrameProgress, Plan, Session, run_session
+from srkd_train.live.session import LABELS, POINTS, REPORT, FrameProgress, Plan, Session, run_session
 from srkd_train.machine import describe_machine
 
 _PICTURES = 3
@@ -83,16 +84,18 @@ def live_demo(options: DemoOptions, *, domain_id: int | None = None) -> bool:
             progress = Progress(options.frames, "  frame")
             points = write_drive(bag, options.seed, SENSOR, options.frames, progress.step)
             progress.close()
-        with steps.step("live", f"live: node, replay at {DRIVE_RATE_HZ:g} Hz and recorder, ROS domain {domain_id}"):
+        with steps.step(
+            "live", f"live: node, replay at {DRIVE_RATE_HZ:g} Hz, recorder and score, ROS domain {domain_id}"
+        ):
             session = _live(options, str(device), bag, scratch / "live", domain_id)
         with steps.step("offline", "offline: the same network on the same clouds, without transport"):
             _label_offline(options, str(device), bag, offline_bag, scratch, domain_id)
-        with steps.step("compare", "comparing and scoring"):
+        with steps.step("compare", "comparing"):
             live = read_labels(session.recorded, LABELS)
             results = Results(
                 _outcome(session),
                 agreement(live, read_labels(offline_bag, POINTS + PREDICTED_SUFFIX)),
-                score_bag(bag, TRUTH, live, header.scheme.class_names),
+                _live_score(session, header.scheme.class_names),
             )
         metrics = make_metrics(options, header, points, DRIVE_RATE_HZ, results, describe_machine(device))
         with steps.step("report", "drawing and writing"):
@@ -103,13 +106,13 @@ def live_demo(options: DemoOptions, *, domain_id: int | None = None) -> bool:
             (stage / PAGE).write_text(page, encoding="utf-8")
         metrics["took_s"] = steps.seconds
         (stage / METRICS).write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    sys.stdout.write(summary(options.output, metrics, results.score))
+    sys.stdout.write(summary(options.output, metrics, results.live.score))
     return bool(metrics["passed"])
 
 
 def _live(options: DemoOptions, device: str, bag: Path, folder: Path, domain_id: int) -> Session:
-    plan = Plan(bag, options.frames, options.checkpoint, device, options.precision)
-    sys.stderr.write("  starting the node and the recorder\n")
+    plan = Plan(bag, options.frames, options.checkpoint, device, options.precision, scored=True)
+    sys.stderr.write("  starting the node, the recorder and the score\n")
     with FrameProgress(options.frames) as progress:
         return run_session(plan, folder, domain_id, progress.show)
 
@@ -120,6 +123,10 @@ def _label_offline(options: DemoOptions, device: str, bag: Path, labelled: Path,
     with Family(scratch, child_environment(domain_id, scratch)) as family:
         child = family.start("label_bag", "srkd_ros.label_bag", arguments, on_terminal=sys.stderr.isatty())
         child.finish(_OFFLINE_START_S + _OFFLINE_S_PER_FRAME * options.frames)
+
+
+def _live_score(session: Session, class_names: Sequence[str]) -> LiveScore:
+    return LiveScore.none(class_names) if session.score is None else read_score(session.score)
 
 
 def _outcome(session: Session) -> Outcome:

@@ -13,7 +13,7 @@ from srkd.checkpoint import Header
 from srkd.score import Score
 from srkd_train.cli import table
 from srkd_train.demo_offline import SENSOR, DemoOptions
-from srkd_train.live.compare import Agreement
+from srkd_train.live.compare import Agreement, LiveScore
 from srkd_train.live.outcome import Outcome, latency
 from srkd_train.live.outputs import BAG, METRICS, PAGE
 
@@ -24,7 +24,7 @@ class Results:
 
     outcome: Outcome
     agreed: Agreement
-    score: Score
+    live: LiveScore
 
     def faults(self) -> list[str]:
         """Why the run does not pass; empty where every frame came back with the labels of the offline run."""
@@ -34,6 +34,8 @@ class Results:
         agreed = self.agreed
         if not agreed.frames:
             return [*faults, "no frame came back"]
+        if self.live.clouds != agreed.frames:
+            faults.append(f"{self.live.clouds} of {agreed.frames} labelled frames were scored")
         if agreed.share < 1:
             wrong = agreed.points - agreed.same_class
             faults.append(f"{wrong} of {agreed.points} points have another class than in the offline run")
@@ -61,7 +63,7 @@ def make_metrics(
         results: of the run.
         machine: `srkd_train.machine.describe_machine`.
     """
-    faults, score = results.faults(), results.score.to_dict()
+    faults, score = results.faults(), results.live.score.to_dict()
     return {
         "passed": not faults,
         "faults": faults,

@@ -8,19 +8,20 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from srkd.progress import Progress
 from srkd_train.live.environment import child_environment
-from srkd_train.live.processes import Family, ProcessError
+from srkd_train.live.processes import Child, Family, ProcessError
 
 POINTS = "/points"
 TRUTH = "/points/labels"
 LABELS = "/segment/output/points"
 REPORT = "/segment/report"
 MODEL_INFO = "/segment/model_info"
+SCHEME = "/points/label_scheme"
 _START_S = 90.0
 _QUIET_S = 3.0
 _PATIENCE_S = 30.0
@@ -38,6 +39,8 @@ class Plan:
         device, precision: of the node, see `Segmenter.load`.
         rate: of the replay; 1 is the bag's own pace.
         period_s: between two clouds at rate 1.
+        scored: whether `score` holds the labels against the truth while they come; the bag has it on `TRUTH`, and the
+            name of its classes on `SCHEME`.
     """
 
     bag: Path
@@ -47,6 +50,12 @@ class Plan:
     precision: str = "fp32"
     rate: float = 1.0
     period_s: float = 0.1
+    scored: bool = False
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What is replayed."""
+        return (POINTS, TRUTH, SCHEME) if self.scored else (POINTS,)
 
     @property
     def duration_s(self) -> float:
@@ -66,6 +75,8 @@ class Session:
     """The recorder's log: a line a message with the time at which it came."""
     node_said: str
     """What the node wrote."""
+    score: Path | None = None
+    """What `score` wrote; None where there was nothing to score."""
 
 
 def run_session(
@@ -76,9 +87,9 @@ def run_session(
     *,
     cpus: frozenset[int] | None = None,
 ) -> Session:
-    """Runs node, recorder and replayer and ends them.
+    """Runs node, recorder, replayer and, where that is asked for, `score`, and ends them.
 
-    The replay begins when the node is active and the recorder has found it. The recording ends when every cloud has
+    The replay begins when the node is active and the others have found it. The recording ends when every cloud has
     come back, or nothing more comes.
 
     Args:
@@ -105,13 +116,17 @@ def run_session(
         recorder = family.start(
             "record", "srkd_ros.record", [str(recorded), LABELS, REPORT, MODEL_INFO, "--log", str(received_log)]
         )
+        score = _start_score(family, plan, folder) if plan.scored else None
         node.wait_for("segment is active", _START_S)
         recorder.wait_for(f"matched {LABELS}", _START_S)
         recorder.wait_for(f"matched {REPORT}", _START_S)
+        if score is not None:
+            score.wait_for(f"matched {LABELS}", _START_S)
         replay = family.start(
             "replay",
             "srkd_ros.replay",
-            [str(plan.bag), "--topics", POINTS, "--rate", str(plan.rate), "--wait-subscribers", "1"]
+            [str(plan.bag), "--topics", *plan.topics, "--rate", str(plan.rate)]
+            + ["--wait-subscribers", str(len(plan.topics))]
             + ["--log", str(sent_log)],
         )
         labels = LineCount(received_log, LABELS)
@@ -121,17 +136,20 @@ def run_session(
                 if not child.running:
                     child.finish(0)
                     raise ProcessError(f"{child.name} ended before the replay did")
+            if score is not None and not score.running:
+                score.finish(0)
             if time.monotonic() > deadline:
                 raise ProcessError(f"replay of {plan.duration_s:.0f} s still runs after {_START_S:.0f} s more")
             on_frame(labels.update())
             time.sleep(_POLL_S)
         replay.finish(0)
         _wait_for_the_rest(plan.frames, labels, LineCount(received_log, REPORT), on_frame)
+        scored = None if score is None or not labels.count else _end_score(score, folder)
         for child in (recorder, node):
             status = child.stop()
             if status:
                 raise ProcessError(f"{child.name} ended with status {status} when told to stop")
-        return Session(recorded, sent_log, received_log, node.said())
+        return Session(recorded, sent_log, received_log, node.said(), scored)
 
 
 class FrameProgress:
@@ -203,6 +221,22 @@ def _wait_for_the_rest(frames: int, labels: LineCount, reports: LineCount, on_fr
         if seen != last_seen:
             last_seen, last_new = seen, time.monotonic()
         time.sleep(_POLL_S)
+
+
+def _start_score(family: Family, plan: Plan, folder: Path) -> Child:
+    arguments = ["--labels", LABELS, "--truth", TRUTH, "--model-info", MODEL_INFO]
+    arguments += ["--count", str(plan.frames), "--output", str(folder / "score.json")]
+    return family.start("score", "srkd_ros.score", arguments)
+
+
+def _end_score(score: Child, folder: Path) -> Path:
+    """Waits until it has written its file, which it does by itself once it has scored every cloud."""
+    if score.running:
+        with suppress(ProcessError):
+            score.finish(_QUIET_S)
+    score.stop()
+    score.finish(0)
+    return folder / "score.json"
 
 
 def _parameters(plan: Plan) -> str:

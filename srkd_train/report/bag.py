@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from srkd.errors import CloudError
-from srkd.io.bags import BagMessage, BagReader, stamp_ns
+from srkd.io.bags import LABELS_SUFFIX, BagMessage, BagReader, stamp_ns
 from srkd.io.pointcloud2 import read_fields
-from srkd.labels import LabelScheme
+from srkd.labels import IGNORE, LabelScheme
 from srkd.progress import Progress
 from srkd.score import Score
-from srkd_train.report.classes import model_infos, numbered_scheme, scheme_of, truth_schemes
+from srkd_train.report.charts import Axis
+from srkd_train.report.classes import model_infos, numbered_scheme, said_schemes, scheme_of
 from srkd_train.report.tallies import ComparisonTrack, ReportTrack
+from srkd_train.report.taught import Taught
 from srkd_train.report.topics import Topics, find_topics, nearest
-from srkd_train.report.tracks import Frame, LabelTrack
+from srkd_train.report.tracks import LabelTrack
 
 
 @dataclass
@@ -46,17 +49,21 @@ class Bag:
     duration_s: float
     topics: Topics
     schemes: dict[str, LabelScheme] = field(default_factory=dict)
-    """Classes by topic of labels, of truth and of comparisons."""
+    """Classes by topic of labels, of truth, of a teacher's labels and of comparisons."""
     infos: dict[str, Any] = field(default_factory=dict)
     """ModelInfo by its topic."""
     clouds: dict[str, Clouds] = field(default_factory=dict)
     labels: dict[str, LabelTrack] = field(default_factory=dict)
+    taught: dict[str, Taught] = field(default_factory=dict)
+    """By topic of labels, where a teacher's lie beside them."""
     truth_points: dict[str, dict[str, int]] = field(default_factory=dict)
     """Points by class, by topic of truth."""
     reports: dict[str, ReportTrack] = field(default_factory=dict)
     comparisons: dict[str, ComparisonTrack] = field(default_factory=dict)
     malformed: int = 0
     """Clouds whose bytes contradict themselves; they are left out."""
+    told: dict[str, str] = field(default_factory=dict)
+    """What the bag says of itself."""
     notes: list[str] = field(default_factory=list)
     """What is missing or cannot be used, a line each."""
 
@@ -64,10 +71,21 @@ class Bag:
         """From the beginning of the bag."""
         return (time_ns - self.start_ns) / 1e9
 
+    def time_axis(self, times_s: Sequence[float]) -> Axis:
+        """Seconds from the beginning to the end."""
+        return Axis.time(max(self.duration_s, max(times_s, default=0.0), 0.1), " s")
+
     def score(self, topic: str) -> Score | None:
         """Of the labels of a topic; None where there was no truth for them."""
         track = self.labels[topic]
         return Score.from_counts(self.schemes[topic].class_names, track.counts) if track.scored else None
+
+    def agreement(self, topic: str) -> Score | None:
+        """Of the labels of a topic, the teacher's taken as truth; None where there are none."""
+        taught = self.taught.get(topic)
+        if taught is None or not taught.track.scored:
+            return None
+        return Score.from_counts(self.schemes[taught.teacher].class_names, taught.track.counts)
 
     def colors(self, topic: str) -> dict[str, tuple[int, int, int]]:
         """Of the classes of a topic."""
@@ -88,11 +106,12 @@ def read_bag(path: Path, scheme: LabelScheme | None = None) -> Bag:
     with BagReader(path) as reader:
         topics = find_topics(reader)
         bag = Bag(path, reader.start_ns, reader.duration_ns / 1e9, topics)
-        bag.infos = model_infos(reader)
+        bag.infos, bag.told = model_infos(reader), reader.notes
         _find_schemes(bag, reader, scheme)
         bag.notes += [f"{name} holds a teacher's labels, no truth to be scored by." for name in topics.teachers]
         bag.clouds = {name: Clouds() for name in topics.clouds}
         bag.labels = {name: LabelTrack(name) for name in topics.labels}
+        bag.taught = {name: Taught.of(name, teacher, bag.schemes) for name, teacher in topics.teacher_of.items()}
         bag.reports = {name: ReportTrack(name) for name in topics.reports}
         bag.comparisons = {name: ComparisonTrack(name) for name in topics.comparisons}
         truth_counts = {name: np.zeros(256, np.int64) for name in topics.truth}
@@ -128,17 +147,26 @@ def _take(bag: Bag, message: BagMessage, content: Any, truth_counts: dict[str, A
 
 
 def _take_classes(bag: Bag, message: BagMessage, content: Any, stamp: int, truth_counts: dict[str, Any]) -> None:
-    topic = message.topic
+    topic, time_ns = message.topic, message.time_ns
     if topic in bag.labels:
-        columns = read_fields(content, ["class_id", "probability"])
+        stated = ["probability"] if any(field.name == "probability" for field in content.fields) else []
+        columns = read_fields(content, ["class_id", *stated])
         class_id = _class_ids(columns["class_id"])
-        bag.labels[topic].add_labels(stamp, message.time_ns, class_id, columns["probability"].astype(np.float32))
+        probability = columns.get("probability", np.full(len(class_id), np.nan)).astype(np.float32)
+        bag.labels[topic].add_labels(stamp, time_ns, class_id, probability)
+        if topic in bag.taught:
+            taught = bag.taught[topic]
+            taught.track.add_labels(stamp, time_ns, taught.shared.student[class_id], probability)
         return
     class_id = _class_ids(read_fields(content, ["class_id"])["class_id"])
-    truth_counts[topic] += np.bincount(class_id, minlength=256)
+    if topic in truth_counts:
+        truth_counts[topic] += np.bincount(class_id, minlength=256)
     for labels, truth in bag.topics.truth_of.items():
         if truth == topic:
-            bag.labels[labels].add_truth(stamp, message.time_ns, class_id)
+            bag.labels[labels].add_truth(stamp, time_ns, class_id)
+    for taught in bag.taught.values():
+        if taught.teacher == topic:
+            taught.track.add_truth(stamp, time_ns, taught.shared.teacher[class_id])
 
 
 def _class_ids(values: Any) -> Any:
@@ -149,13 +177,13 @@ def _class_ids(values: Any) -> Any:
 
 def _find_schemes(bag: Bag, reader: BagReader, given: LabelScheme | None) -> None:
     """Decides which classes each topic has, and drops truth of other classes than the labels'."""
-    topics, truth = bag.topics, truth_schemes(reader)
-    only = next(iter(truth.values()), None) if len(set(truth.values())) == 1 else None
-    known = {name: truth.get(name.removesuffix("/labels"), only) for name in topics.truth}
-    for name in (*topics.labels, *topics.comparisons):
-        info = nearest(name, bag.infos)
-        told = None if info is None else scheme_of(bag.infos[info])
-        if told is None:
+    topics, said = bag.topics, said_schemes(reader)
+    only = next(iter(said.values())) if len(set(said.values())) == 1 else None
+    known = {name: said.get(name.removesuffix(LABELS_SUFFIX), only) for name in topics.truth}
+    for name in (*topics.labels, *topics.comparisons, *topics.teachers):
+        info = None if name in said or name in topics.teachers else nearest(name, bag.infos)
+        told = said.get(name) if info is None else scheme_of(bag.infos[info])
+        if told is None and name not in said:
             told = known.get(topics.truth_of.get(name, ""), only)
         bag.schemes[name] = given or told or numbered_scheme()
     for name in topics.truth:
@@ -165,7 +193,8 @@ def _find_schemes(bag: Bag, reader: BagReader, given: LabelScheme | None) -> Non
         if bag.schemes[labels].class_names != bag.schemes[its].class_names:
             bag.notes.append(f"{labels} has other classes than the ground truth {its}, so it has no scores.")
             del topics.truth_of[labels]
-    if given is None and any(bag.schemes[name].name == "numbered" for name in (*topics.labels, *topics.truth)):
+    named = (*topics.labels, *topics.truth, *topics.teachers)
+    if given is None and any(bag.schemes[name].name == "numbered" for name in named):
         bag.notes.append("The bag does not say what its classes are called: give --scheme for names and colours.")
 
 
@@ -182,6 +211,11 @@ def _fit_schemes(bag: Bag) -> None:
             bag.schemes[name] = numbered_scheme(largest)
         elif scheme.name == "numbered":
             bag.schemes[name] = numbered_scheme(max(largest, 1))
+    for taught in bag.taught.values():
+        seen = taught.track.counts[:IGNORE, :IGNORE]
+        largest = int(np.flatnonzero(seen.sum(axis=0) + seen.sum(axis=1)).max(initial=-1)) + 1
+        if bag.schemes[taught.teacher].name == "numbered" or largest > bag.schemes[taught.teacher].num_classes:
+            bag.schemes[taught.teacher] = numbered_scheme(max(largest, 1))
 
 
 def _join(bag: Bag) -> None:
@@ -191,6 +225,14 @@ def _join(bag: Bag) -> None:
     for topic, comparison in bag.comparisons.items():
         _set(bag, topic, "agreement", comparison.stamps_ns, comparison.series["agreement"])
 
+    for topic, taught in bag.taught.items():
+        for stamp, compared in taught.track.frames.items():
+            frame = bag.labels[topic].frames[stamp]
+            if not math.isnan(compared.right):
+                frame.agreement = compared.right
+            frame.first_ns = min(frame.first_ns, compared.first_ns)
+            frame.last_ns = max(frame.last_ns, compared.last_ns)
+
 
 def _set(bag: Bag, topic: str, name: str, stamps_ns: Sequence[int], values: Sequence[float]) -> None:
     labels = nearest(topic, bag.labels)
@@ -198,21 +240,3 @@ def _set(bag: Bag, topic: str, name: str, stamps_ns: Sequence[int], values: Sequ
     for stamp, value in zip(stamps_ns, values, strict=True):
         if stamp in frames:
             setattr(frames[stamp], name, value)
-
-
-def worst_first(frames: Sequence[Frame]) -> tuple[str, list[Frame]]:
-    """What frames are ranked by (right, agreement or confidence: the first that any frame has), and the frames."""
-    for key in ("right", "agreement", "confidence"):
-        known = [frame for frame in frames if np.isfinite(getattr(frame, key))]
-        if known:
-            return key, sorted(known, key=lambda frame: (getattr(frame, key), frame.stamp_ns))
-    return "stamp", list(frames)
-
-
-def apart(ranked: Sequence[Frame], count: int, gap_ns: int) -> list[Frame]:
-    """The first `count` frames of which no two are nearer in time than a gap: neighbours look alike."""
-    chosen: list[Frame] = []
-    for frame in ranked:
-        if len(chosen) < count and all(abs(frame.time_ns - other.time_ns) >= gap_ns for other in chosen):
-            chosen.append(frame)
-    return chosen

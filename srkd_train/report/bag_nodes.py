@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from srkd_train.live.outcome import percentiles
 from srkd_train.report.bag import Bag
-from srkd_train.report.charts import Axis, Line, legend, line_chart, share_axis, stacked_bars
-from srkd_train.report.matrices import calibration_pair, confusion_chart
-from srkd_train.report.numbers import grouped, percent
+from srkd_train.report.bag_teacher import teacher_section
+from srkd_train.report.charts import Axis, Line, legend, line_chart, stacked_bars
+from srkd_train.report.numbers import grouped
 from srkd_train.report.page import facts, section, station
-from srkd_train.report.palette import BLUE, LAYERS, LIGHT_BLUE
-from srkd_train.report.tables import plain_table, stage_table
-from srkd_train.report.tallies import ComparisonTrack, ReportTrack
+from srkd_train.report.palette import BLUE, LAYERS
+from srkd_train.report.tables import stage_table
+from srkd_train.report.tallies import ReportTrack
 
 _BARS = 400
 """Bars of a chart of latencies; where there are more frames, a bar is the slowest of several."""
@@ -44,14 +44,9 @@ def node_sections(bag: Bag) -> Iterable[str]:
         yield _latency_section(bag, report)
         yield _frames_section(bag, report)
     for topic, comparison in bag.comparisons.items():
-        yield _teacher_section(bag, topic, comparison)
+        yield teacher_section(bag, topic, comparison)
     for topic, info in bag.infos.items():
         yield _network_section(topic, info)
-
-
-def time_axis(bag: Bag, times_s: Sequence[float]) -> Axis:
-    """Seconds from the beginning of the bag to its end."""
-    return Axis.time(max(bag.duration_s, max(times_s, default=0.0), 0.1), " s")
 
 
 def _latency_section(bag: Bag, report: ReportTrack) -> str:
@@ -112,64 +107,9 @@ def _frames_section(bag: Bag, report: ReportTrack) -> str:
         steps = [(at, count) for index, at in enumerate(times) for count in counts[index : index + 2]]
         line = Line("given up", [at for at, _ in steps], [count for _, count in steps], BLUE)
         y = Axis.linear(float(lost), parts=3, whole=True)
-        parts.append(line_chart([line], time_axis(bag, times), y, "Clouds given up so far, over seconds"))
+        parts.append(line_chart([line], bag.time_axis(times), y, "Clouds given up so far, over seconds"))
         parts.append(legend({"clouds dropped, rejected or skipped so far": BLUE}))
     return section("Frames", text, *parts)
-
-
-def _teacher_section(bag: Bag, topic: str, track: ComparisonTrack) -> str:
-    times = [bag.seconds(time_ns) for time_ns in track.times_ns]
-    lines = [
-        Line("each cloud", times, track.series["agreement"], LIGHT_BLUE, 1.6),
-        Line("over the window", times, track.series["window_agreement"], BLUE),
-    ]
-    about = "Agreement with the teacher in percent over seconds"
-    chart = line_chart(lines, time_axis(bag, times), share_axis(lines), about)
-    totals = track.counters.totals
-    stations = (
-        station("clouds compared", totals["compared"]),
-        station("without a partner", totals["unmatched"]),
-        station("skipped: the teacher was busy", totals["skipped"]),
-        station("rejected", totals["rejected"]),
-    )
-    text = (
-        f"Share of the points to which teacher and student give one class, from <b>{escape(topic)}</b>."
-        f" Over all compared points: {percent(track.agreement)} %."
-    )
-    times_ms = {name: percentiles(track.series[f"{name}_ms"]) for name in ("student", "teacher")}
-    known = {name: row for name, row in times_ms.items() if row["p50"] is not None}
-    kl = [value for value in track.series["mean_kl"] if math.isfinite(value)]
-    parts = [
-        chart,
-        legend({line.name: line.color for line in lines}),
-        f'<div class="way">{"".join(stations)}</div>',
-        stage_table(known) if known else "",
-        facts({"Mean KL divergence, teacher to student": f"{sum(kl) / len(kl):.3f} nats"}) if kl else "",
-        *_teacher_classes(bag, topic, track),
-    ]
-    if track.calibration.points:
-        parts.append("<h3>Calibration</h3><p>The student's confidence, the teacher taken as truth.</p>")
-        parts.append(calibration_pair(track.calibration, "Agreement"))
-    return section("Teacher and student", text, *parts)
-
-
-def _teacher_classes(bag: Bag, topic: str, track: ComparisonTrack) -> Iterable[str]:
-    counts = track.confusion
-    if counts is None:
-        return
-    scheme, iou = bag.schemes[topic], track.iou()
-    fits = scheme.num_classes >= len(iou)
-    names = scheme.class_names if fits else [f"class {index}" for index in range(len(iou))]
-    rows = [
-        [escape(names[index].replace("_", " ")), percent(float(iou[index])), grouped(int(counts[index].sum()))]
-        for index in np.argsort(-counts.sum(axis=1), kind="stable")
-        if math.isfinite(iou[index])
-    ]
-    where = "the last window" if track.of_window else "all compared clouds"
-    yield f"<h3>Classes</h3><p>IoU of the student, the teacher taken as truth, over {where}.</p>"
-    yield plain_table(["class", "IoU %", "points of the teacher"], rows)
-    yield "<h3>Confusion</h3><p>Of the points of each class of the teacher, the student's labels in percent.</p>"
-    yield confusion_chart(counts, names, "teacher", "student")
 
 
 def _network_section(topic: str, info: Any) -> str:

@@ -22,6 +22,7 @@ from srkd_train.range_view import compose_strips, render_range
 from srkd_train.raster import Image, render
 from srkd_train.report.numbers import grouped, percent
 from srkd_train.report.page import Picture
+from srkd_train.report.taught import SharedClasses
 
 _SIZE_PX, _TEXT_SCALE = 640, (1.0, 1.0, 1.3, 1.8)
 """Of a panel, and of the text by the number of panels: the more there are, the smaller they are shown."""
@@ -52,15 +53,15 @@ class View:
 
 
 def draw_frames(
-    path: Path, wanted: Sequence[Wanted], topics: Mapping[str, str], scheme: LabelScheme
+    path: Path, wanted: Sequence[Wanted], topics: Mapping[str, str], classes: LabelScheme | SharedClasses
 ) -> Iterator[Picture]:
     """Draws frames, in the order given.
 
     Args:
         path: of the bag.
         wanted: which.
-        topics: role (labels, truth or clouds) to topic; where there are labels or truth, clouds are not needed.
-        scheme: of labels and truth.
+        topics: role (labels, truth, teacher or clouds) to topic; clouds are needed where there is nothing else.
+        classes: of labels and truth; of labels and the teacher's.
 
     Raises:
         BagError: the bag cannot be read.
@@ -71,7 +72,7 @@ def draw_frames(
             try:
                 found = _read(reader, frame, topics)
                 if found:
-                    yield _picture(*found, scheme, frame.caption)
+                    yield _picture(*found, classes, frame.caption)
             except CloudError:
                 continue
 
@@ -79,7 +80,7 @@ def draw_frames(
 def _read(
     reader: BagReader, frame: Wanted, topics: Mapping[str, str]
 ) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[Any]]] | None:
-    """Coordinates (N, 3) and columns labels, probability, truth, intensity (N,), as far as they are there."""
+    """Coordinates (N, 3) and columns labels, probability, truth, teacher, intensity (N,), as far as they are there."""
     missing = {topic: role for role, topic in topics.items()}
     xyz: npt.NDArray[np.float32] | None = None
     columns: dict[str, npt.NDArray[Any]] = {}
@@ -92,19 +93,27 @@ def _read(
         cloud = decode(content).cloud
         xyz = cloud.xyz if xyz is None else xyz
         if role == "labels":
-            found = read_fields(content, ["class_id", "probability"])
-            columns |= {"labels": found["class_id"], "probability": found["probability"]}
+            columns["labels"] = read_fields(content, ["class_id"])["class_id"]
+            if any(field.name == "probability" for field in content.fields):
+                columns["probability"] = read_fields(content, ["probability"])["probability"]
         elif role == "clouds" and cloud.intensity is not None:
             columns["intensity"] = cloud.intensity
-        elif role == "truth":
-            columns["truth"] = read_fields(content, ["class_id"])["class_id"]
+        elif role in ("truth", "teacher"):
+            columns[role] = read_fields(content, ["class_id"])["class_id"]
     return None if xyz is None else (xyz, columns)
 
 
 def _picture(
-    xyz: npt.NDArray[np.float32], columns: Mapping[str, npt.NDArray[Any]], scheme: LabelScheme, caption: str
+    xyz: npt.NDArray[np.float32],
+    columns: Mapping[str, npt.NDArray[Any]],
+    classes: LabelScheme | SharedClasses,
+    caption: str,
 ) -> Picture:
-    views, entries = _views(xyz, columns, scheme)
+    scheme = classes.scheme if isinstance(classes, SharedClasses) else classes
+    if isinstance(classes, SharedClasses) and {"teacher", "labels"} <= set(columns):
+        views, entries = _taught_views(columns["teacher"], columns["labels"], classes)
+    else:
+        views, entries = _views(xyz, columns, scheme)
     flat = np.abs(xyz[np.isfinite(xyz).all(axis=1), :2]).max(axis=1, initial=0)
     extent = float(np.clip(5 * np.ceil((np.quantile(flat, 0.93) if len(flat) else 0) / 5), *_EXTENT_M))
     panels = [Panel(view.title, view.note, render(xyz, view.colors, view.front, _SIZE_PX, extent)) for view in views]
@@ -128,24 +137,48 @@ def _views(
     if labels is not None:
         views.append(View("labels", size if truth is None else "", palette[labels], labels != IGNORE))
     if truth is not None and labels is not None and truth.shape == labels.shape:
-        both = (truth != IGNORE) & (labels != IGNORE)
-        wrong = both & (truth != labels)
-        colors = np.where(wrong[:, None], _WRONG, np.where(both[:, None], _RIGHT, UNLABELLED)).astype(np.uint8)
-        note = f"{percent(int(wrong.sum()) / max(int(both.sum()), 1))} % of points"
-        views.append(View("errors", note, colors, wrong))
-    elif labels is not None:
+        views.append(_differences("errors", truth, labels))
+    elif labels is not None and "probability" in columns:
         known = labels != IGNORE
         colors = np.where(known[:, None], ramp(columns["probability"]), UNLABELLED).astype(np.uint8)
         views.append(View("confidence", "dark 0, bright 100 %", colors, known))
-    else:
+    elif labels is None:
         views.append(_measured("height", xyz[:, 2], " m"))
         if "intensity" in columns and truth is None:
             views.append(_measured("intensity", columns["intensity"], ""))
     shown = labels if truth is None else truth
-    counts = np.zeros(256, np.int64) if shown is None else np.bincount(shown, minlength=256)
-    counts = counts[: scheme.num_classes]
+    return views, [] if shown is None else _shares(np.bincount(shown, minlength=256)[: scheme.num_classes])
+
+
+def _taught_views(
+    teacher: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], shared: SharedClasses
+) -> tuple[list[View], list[tuple[int, str]]]:
+    """The same of a frame with a teacher's labels."""
+    if teacher.shape != labels.shape:
+        raise CloudError(f"teacher's labels: {len(teacher)} for {len(labels)} points")
+    palette, said = class_colors(shared.scheme), shared.drawn[labels]
+    views = [
+        View("teacher", f"{grouped(len(teacher))} points", palette[teacher], teacher != IGNORE),
+        View("student", "", palette[said], said != IGNORE),
+        _differences("differences", shared.teacher[teacher], shared.student[labels]),
+    ]
+    counts = np.bincount(teacher, minlength=256)
+    alone = ~np.isin(np.arange(256), teacher)  # the student's own classes, and those that the teacher sees nowhere
+    counts = np.where(alone, np.bincount(said, minlength=256), counts)
+    return views, _shares(counts[: shared.scheme.num_classes])
+
+
+def _differences(title: str, truth: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> View:
+    both = (truth != IGNORE) & (labels != IGNORE)
+    wrong = both & (truth != labels)
+    colors = np.where(wrong[:, None], _WRONG, np.where(both[:, None], _RIGHT, UNLABELLED)).astype(np.uint8)
+    return View(title, f"{percent(int(wrong.sum()) / max(int(both.sum()), 1))} % of points", colors, wrong)
+
+
+def _shares(counts: npt.NDArray[np.int64]) -> list[tuple[int, str]]:
+    """The legend: classes that occur, the most frequent first."""
     order = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
-    return views, [(index, f"{100 * counts[index] / counts.sum():.1f} %") for index in order]
+    return [(index, f"{100 * counts[index] / counts.sum():.1f} %") for index in order]
 
 
 def _measured(name: str, values: npt.NDArray[np.floating], unit: str) -> View:

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from srkd_train.live.outcome import percentiles
-from srkd_train.report.bag import Bag, worst_first
-from srkd_train.report.bag_nodes import node_sections, time_axis
+from srkd_train.report.bag import Bag
+from srkd_train.report.bag_nodes import node_sections
+from srkd_train.report.bag_teacher import taught_section
 from srkd_train.report.charts import Line, legend, line_chart, share_axis
 from srkd_train.report.matrices import calibration_pair, confusion_chart
 from srkd_train.report.numbers import grouped, missing, number, percent
 from srkd_train.report.page import Picture, figure, section, tile
 from srkd_train.report.palette import BLUE, GREEN, LIGHT_BLUE, SOFT
 from srkd_train.report.tables import class_table, plain_table, share_table
-from srkd_train.report.tracks import Frame, LabelTrack
+from srkd_train.report.tracks import Frame, LabelTrack, worst_first
 
 _ROWS = 10
 """Worst frames in the table."""
@@ -33,7 +34,9 @@ def bag_tiles(bag: Bag) -> str:
     scores = [score for topic in bag.labels if (score := bag.score(topic)) is not None]
     tiles = [tile("mean IoU", percent(score.miou), "%") for score in scores]
     tiles += [tile("agreement with the teacher", percent(each.agreement), "%") for each in bag.comparisons.values()]
-    if not bag.comparisons:
+    agreed = [score for topic in bag.taught if (score := bag.agreement(topic)) is not None]
+    tiles += [tile("agreement with the teacher", percent(score.all_acc), "%") for score in agreed]
+    if not (bag.comparisons or agreed):
         tiles += [tile("points with their true class", percent(score.all_acc), "%") for score in scores]
     for report in bag.reports.values():
         tiles.append(tile("in the node, p95", number(percentiles(report.stage_ms["total"])["p95"]), "ms"))
@@ -67,7 +70,8 @@ def lacking(bag: Bag) -> list[str]:
         if not track.frames:
             lines.append(f"{topic}: no labelled cloud can be read.")
         elif topic not in bag.topics.truth_of:
-            lines.append(f"{topic}: no ground truth for it in this bag: no IoU, confusion or calibration.")
+            what = "scored by the teacher's labels alone" if topic in bag.taught else "no IoU, confusion or calibration"
+            lines.append(f"{topic}: no ground truth for it in this bag: {what}.")
         elif track.scored < len(track.frames):
             unscored = len(track.frames) - track.scored
             why = f", {track.other_size} of them with another number of points" if track.other_size else ""
@@ -76,7 +80,7 @@ def lacking(bag: Bag) -> list[str]:
             lines.append(f"{topic}: {track.repeated} labelled clouds repeat an earlier stamp and do not count.")
     if not bag.reports:
         lines.append("No SegmentationReport: no latency, and the clouds that the node dropped are not known.")
-    if not bag.comparisons:
+    if not (bag.comparisons or bag.taught):
         lines.append("No ComparisonReport: no agreement with a teacher.")
     if bag.malformed:
         lines.append(f"{bag.malformed} labelled clouds are malformed and left out.")
@@ -89,7 +93,10 @@ def _label_sections(bag: Bag, track: LabelTrack, pictures: Sequence[Picture], su
         return
     yield _worst_section(bag, track, pictures, suffix)
     score, colors = bag.score(track.topic), bag.colors(track.topic)
-    yield _quality_section(bag, frames, suffix)
+    taught = track.topic in bag.taught
+    yield _quality_section(bag, frames, suffix, taught=taught and score is None)
+    if taught:
+        yield taught_section(bag, track.topic, suffix)
     if score is None:
         points = {name: int(count) for name, count in zip(colors, track.class_points, strict=False)}
         yield section(f"Classes{suffix}", "Points by the class that they were given.", share_table(points, colors))
@@ -137,15 +144,17 @@ def _picture_section(topic: str, pictures: Sequence[Picture]) -> str:
     return section("What it holds", text, *map(figure, pictures))
 
 
-def _quality_section(bag: Bag, frames: Sequence[Frame], suffix: str) -> str:
+def _quality_section(bag: Bag, frames: Sequence[Frame], suffix: str, *, taught: bool) -> str:
     times = [bag.seconds(frame.time_ns) for frame in frames]
     lines = [Line("mean confidence", times, [frame.confidence for frame in frames], SOFT, 1.6)]
     if any(not missing(frame.right) for frame in frames):
         lines.append(Line("points with their true class", times, [frame.right for frame in frames], BLUE))
         lines.append(Line("mIoU of the frame", times, [frame.miou for frame in frames], GREEN, 1.6))
+    if taught:
+        lines.append(Line("agreement with the teacher", times, [frame.agreement for frame in frames], BLUE))
     if any(frame.labelled < 1 for frame in frames):
         lines.append(Line("points that got a label", times, [frame.labelled for frame in frames], LIGHT_BLUE, 1.6))
     about = "Shares by frame in percent over seconds"
-    chart = line_chart(lines, time_axis(bag, times), share_axis(lines), about)
+    chart = line_chart(lines, bag.time_axis(times), share_axis(lines), about)
     text = "Frame by frame, in seconds from the beginning of the bag."
     return section(f"Over time{suffix}", text, chart, legend({line.name: line.color for line in lines}))

@@ -44,11 +44,11 @@ def model_infos(reader: BagReader) -> dict[str, Any]:
     return {message.topic: reader.deserialize(message) for message in reader.messages(names)} if names else {}
 
 
-def truth_schemes(reader: BagReader) -> dict[str, LabelScheme]:
-    """Schemes that the bag names for its ground truth, by the topic of the clouds; unknown names are left out."""
+def said_schemes(reader: BagReader) -> dict[str, LabelScheme | None]:
+    """Schemes that the bag names, by the topic that they are said of; None where the name is unknown here."""
     names = [each.name for each in reader.topics if each.type == STRING_TYPE and each.name.endswith(SCHEME_SUFFIX)]
     said = {message.topic: str(reader.deserialize(message).data) for message in reader.messages(names)} if names else {}
-    return {topic.removesuffix(SCHEME_SUFFIX): SCHEMES[name] for topic, name in said.items() if name in SCHEMES}
+    return {topic.removesuffix(SCHEME_SUFFIX): SCHEMES.get(name) for topic, name in said.items()}
 
 
 def scheme_of(info: Any) -> LabelScheme | None:

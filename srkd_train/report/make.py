@@ -14,7 +14,7 @@ from srkd.errors import ConfigError
 from srkd.io.bags import is_bag
 from srkd.labels import LabelScheme
 from srkd.progress import Progress
-from srkd_train.report.bag import Bag, apart, read_bag, worst_first
+from srkd_train.report.bag import Bag, read_bag
 from srkd_train.report.bag_pictures import Wanted, draw_frames
 from srkd_train.report.bag_section import bag_sections, bag_tiles, lacking
 from srkd_train.report.classes import numbered_scheme
@@ -23,10 +23,13 @@ from srkd_train.report.overview import comparison
 from srkd_train.report.page import Picture, absent, document
 from srkd_train.report.run import Run, is_run, read_run
 from srkd_train.report.run_section import run_lacking, run_sections, run_tiles
-from srkd_train.report.tracks import Frame
+from srkd_train.report.taught import SharedClasses
+from srkd_train.report.tracks import Frame, apart, worst_first
 
 GENERATOR = '<meta name="generator" content="srkd report">'
 """Stands in every page of ours; a page without it is somebody's own and not replaced."""
+_SOURCE_NOTE = "srkd.source"
+"""Key of what `to_bag` and the disagreement recorder note in a bag."""
 _LAST_NS = 2**63 - 1
 
 
@@ -119,6 +122,8 @@ def _bag(bag: Bag, options: Options) -> str:
         for topic, clouds in bag.clouds.items()
     ]
     about = "; ".join([f"A rosbag2 of {bag.duration_s:.1f} s", *streams])
+    if _SOURCE_NOTE in bag.told:
+        about += f"; it says of itself: {escape(bag.told[_SOURCE_NOTE])}"
     lines, drawn = lacking(bag), {}
     if options.pictures and importlib.util.find_spec("matplotlib") is None:
         lines.append("No pictures: matplotlib is not installed (pip install '.[viz]' in the source folder).")
@@ -129,7 +134,7 @@ def _bag(bag: Bag, options: Options) -> str:
 
 def _draw(bag: Bag, count: int) -> dict[str, list[Picture]]:
     """Pictures by topic: the worst frames and a middling one of each labels; of a bag without labels, some frames."""
-    jobs = []
+    jobs: list[tuple[str, list[Wanted], dict[str, str], LabelScheme | SharedClasses]] = []
     for topic, track in bag.labels.items():
         _, ranked = worst_first(list(track.frames.values()))
         worst = apart(ranked, count, round(bag.duration_s * 1e9 / (4 * count)))
@@ -137,10 +142,13 @@ def _draw(bag: Bag, count: int) -> dict[str, list[Picture]]:
         middle = ranked[len(ranked) // 2] if ranked else None
         if middle is not None and middle not in worst:
             wanted.append(_wanted(bag, middle, "A middling frame"))
-        roles = {"labels": topic}
         if topic in bag.topics.truth_of:
-            roles["truth"] = bag.topics.truth_of[topic]
-        jobs.append((topic, wanted, roles))
+            jobs.append((topic, wanted, {"labels": topic, "truth": bag.topics.truth_of[topic]}, bag.schemes[topic]))
+        elif topic in bag.taught:
+            taught = bag.taught[topic]
+            jobs.append((topic, wanted, {"labels": topic, "teacher": taught.teacher}, taught.shared))
+        else:
+            jobs.append((topic, wanted, {"labels": topic}, bag.schemes[topic]))
     if not bag.labels:
         for topic, clouds in bag.clouds.items():
             stamps = sorted(set(clouds.stamps_ns))
@@ -151,12 +159,12 @@ def _draw(bag: Bag, count: int) -> dict[str, list[Picture]]:
                 Wanted(stamp, 0, _LAST_NS, f"cloud {stamps.index(stamp) + 1} of {len(stamps)}") for stamp in chosen
             ]
             truth = next((name for name in bag.truth_points if name.startswith(topic)), None)
-            jobs.append((topic, wanted, {"clouds": topic} | ({"truth": truth} if truth else {})))
-    progress = Progress(sum(len(wanted) for _, wanted, _ in jobs), f"{bag.path.name}: drawn")
+            roles = {"clouds": topic} | ({"truth": truth} if truth else {})
+            jobs.append((topic, wanted, roles, numbered_scheme(1) if truth is None else bag.schemes[truth]))
+    progress = Progress(sum(len(wanted) for _, wanted, *_ in jobs), f"{bag.path.name}: drawn")
     drawn: dict[str, list[Picture]] = {}
-    for topic, wanted, roles in jobs:
-        scheme = bag.schemes.get(roles.get("labels", roles.get("truth", "")), numbered_scheme(1))
-        for picture in draw_frames(bag.path, wanted, roles, scheme):
+    for topic, wanted, roles, classes in jobs:
+        for picture in draw_frames(bag.path, wanted, roles, classes):
             drawn.setdefault(topic, []).append(picture)
             progress.step()
     progress.close()

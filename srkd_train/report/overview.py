@@ -56,7 +56,7 @@ def _bag_table(bags: Mapping[str, Bag], anchors: Mapping[str, str]) -> str:
     rows = []
     for title, bag in bags.items():
         clouds = sum(len(each.stamps_ns) for each in bag.clouds.values())
-        agreement = next((each.agreement for each in bag.comparisons.values()), None)
+        reported = next((each.agreement for each in bag.comparisons.values()), None)
         report = next(iter(bag.reports.values()), None)
         latency = percentiles(report.stage_ms["total"]) if report else {"p50": None, "p95": None}
         lost = str(report.given_up[-1]) if report else "-"
@@ -67,6 +67,8 @@ def _bag_table(bags: Mapping[str, Bag], anchors: Mapping[str, str]) -> str:
             scores = [score.miou, score.all_acc] if score else [None, None]
             error = track.calibration.error() if track else None
             cells = [grouped(clouds), grouped(len(track.frames)) if track else "-", *map(percent, (*scores, error))]
+            taught = bag.agreement(topic)
+            agreement = reported if taught is None else taught.all_acc
             cells += [percent(agreement), number(latency["p50"]), number(latency["p95"]), lost]
             rows.append([_link(name, anchors[title]), *cells])
     return _without_empty(head, rows)

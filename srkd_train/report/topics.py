@@ -21,7 +21,7 @@ class Topics:
 
     clouds: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    """Of a network: clouds with class_id and probability."""
+    """Of a network: clouds with class_id and probability, or by their name."""
     truth: tuple[str, ...] = ()
     """Clouds with class_id alone."""
     teachers: tuple[str, ...] = ()
@@ -30,11 +30,13 @@ class Topics:
     comparisons: tuple[str, ...] = ()
     truth_of: dict[str, str] = field(default_factory=dict)
     """Topic of the truth by topic of labels."""
+    teacher_of: dict[str, str] = field(default_factory=dict)
+    """Topic of the teacher's labels by topic of labels."""
 
     @property
     def all(self) -> tuple[str, ...]:
         """Of all kinds."""
-        return (*self.clouds, *self.labels, *self.truth, *self.reports, *self.comparisons)
+        return (*self.clouds, *self.labels, *self.truth, *self.teachers, *self.reports, *self.comparisons)
 
 
 def find_topics(reader: BagReader) -> Topics:
@@ -59,8 +61,9 @@ def find_topics(reader: BagReader) -> Topics:
     if not any(found.values()):
         held = " ".join(sorted({topic.type for topic in reader.topics if topic.count})) or "nothing"
         raise BagError(f"{reader.path}: no cloud, labels or reports to show; it holds {held}")
-    truth_of = {labels: truth for labels in found["labels"] if (truth := _truth_of(labels, found["truth"]))}
-    return Topics(**{kind: tuple(names) for kind, names in found.items()}, truth_of=truth_of)
+    truth_of = _partners(found["labels"], found["truth"], LABELS_SUFFIX)
+    teacher_of = _partners(found["labels"], found["teachers"], TEACHER_SUFFIX)
+    return Topics(**{kind: tuple(names) for kind, names in found.items()}, truth_of=truth_of, teacher_of=teacher_of)
 
 
 def nearest(topic: str, others: Iterable[str]) -> str | None:
@@ -76,13 +79,15 @@ def nearest(topic: str, others: Iterable[str]) -> str | None:
 def _kind(reader: BagReader, topic: str) -> str:
     fields = {each.name for each in reader.deserialize(next(iter(reader.messages([topic])))).fields}
     if "class_id" in fields:
-        if "probability" in fields:
+        if "probability" in fields or topic.endswith(PREDICTED_SUFFIX):
             return "labels"
         return "teachers" if topic.endswith(TEACHER_SUFFIX) else "truth"
     return "" if {"student_id", "teacher_id"} <= fields else "clouds"
 
 
-def _truth_of(labels: str, truths: list[str]) -> str | None:
-    """By name, or the only one there is."""
-    named = labels.removesuffix(PREDICTED_SUFFIX) + LABELS_SUFFIX
-    return named if named in truths else truths[0] if len(truths) == 1 else None
+def _partners(labels: list[str], others: list[str], suffix: str) -> dict[str, str]:
+    """What belongs to each topic of labels: by name, or the only one there is."""
+    named = {each: each.removesuffix(PREDICTED_SUFFIX) + suffix for each in labels}
+    only = others[0] if len(others) == 1 else None
+    found = {each: name if name in others else only for each, name in named.items()}
+    return {each: name for each, name in found.items() if name is not None}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,3 +121,21 @@ def _scores(counts: npt.NDArray[np.int64]) -> tuple[float, float]:
         return math.nan, math.nan
     union = support + known.sum(axis=0) - hit
     return float(hit.sum() / support.sum()), float((hit[present] / union[present]).mean())
+
+
+def worst_first(frames: Sequence[Frame]) -> tuple[str, list[Frame]]:
+    """What frames are ranked by (right, agreement or confidence: the first that any frame has), and the frames."""
+    for key in ("right", "agreement", "confidence"):
+        known = [frame for frame in frames if np.isfinite(getattr(frame, key))]
+        if known:
+            return key, sorted(known, key=lambda frame: (getattr(frame, key), frame.stamp_ns))
+    return "stamp", list(frames)
+
+
+def apart(ranked: Sequence[Frame], count: int, gap_ns: int) -> list[Frame]:
+    """The first `count` frames of which no two are nearer in time than a gap: neighbours look alike."""
+    chosen: list[Frame] = []
+    for frame in ranked:
+        if len(chosen) < count and all(abs(frame.time_ns - other.time_ns) >= gap_ns for other in chosen):
+            chosen.append(frame)
+    return chosen
