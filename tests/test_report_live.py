@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from srkd_train.live.drive_bag import write_drive
 
 FRAMES = 12
 TOPICS = ("/points", "/points/labels", "/points/label_scheme", "/segment/output/points", "/segment/report")
+QUIET_S = 3.0
 TOPICS = (*TOPICS, "/segment/model_info", "/teacher/comparison", "/teacher/model_info")
 
 
@@ -46,18 +48,28 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         student = start("segment", *ros_arguments({"device": "cpu"}, {"input/points": "/points"}))
         teacher = start("teacher", *ros_arguments(parameters, REMAPS))
-        recorder = start("record", str(folder / "live"), *TOPICS)
+        recorder = start("record", str(folder / "live"), *TOPICS, "--log", str(folder / "live.jsonl"))
         student.wait_for("segment is active")
         teacher.wait_for("teacher is active")
         recorder.wait_for("matched /teacher/comparison")
         replay = start("replay", str(folder / "drive"), "--rate", "0.2", "--wait-subscribers", "2")
         assert replay.process.wait(timeout=120) == 0, replay.said()
+        settle(folder / "live.jsonl")
         for process in (recorder, teacher, student):
             assert process.stop(signal.SIGINT)[0] == 0, process.said()
     finally:
         for process in processes:
             process.end()
     return folder
+
+
+def settle(log: Path) -> None:
+    """Until nothing has come for a while: the teacher may still be at work on the last pair."""
+    size, since = -1, time.monotonic()
+    while time.monotonic() < since + QUIET_S:
+        if log.stat().st_size != size:
+            size, since = log.stat().st_size, time.monotonic()
+        time.sleep(0.1)
 
 
 def comparisons(bag: Path) -> list[Any]:
