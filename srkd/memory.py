@@ -14,10 +14,8 @@ import os
 import sys
 from contextlib import suppress
 
-_GROWTH = 1.1
+_GROWTH = 1.2
 _SLACK_BYTES = 32 * 2**20
-_SETTLING = 5
-"""Items after which a trimmed heap holds again what the work needs at a time."""
 
 
 def return_freed_memory() -> None:
@@ -37,13 +35,13 @@ def resident_bytes() -> int | None:
 
 
 class Trimmer:
-    """Returns freed memory whenever a tenth more has piled up than the work needs; seldom enough to cost nothing.
+    """Returns freed memory whenever a fifth more has piled up than the work needs; seldom enough to cost little.
 
-    What the work needs is what the process holds five items after memory was returned last.
+    What the work needs is what the process holds one item after memory was returned last. Later ones touch other parts
+    of the heap, so a limit that goes by them would climb.
     """
 
     def __init__(self) -> None:
-        self._since = 0
         self._limit: int | None = None
 
     def after_item(self) -> bool:
@@ -51,11 +49,10 @@ class Trimmer:
         resident = resident_bytes()
         if resident is None:
             return False
-        self._since += 1
-        if self._since == _SETTLING:
+        if self._limit is None:
             self._limit = int(resident * _GROWTH) + _SLACK_BYTES
-        if self._limit is None or resident <= self._limit:
+        if resident <= self._limit:
             return False
         return_freed_memory()
-        self._since, self._limit = 0, None
+        self._limit = None
         return True

@@ -142,12 +142,14 @@ class PastFrames:
             if self._kept and self._kept[-1].stamp_ns == newest.stamp_ns:  # sent twice
                 self._kept.pop()
             step, oldest_ns = self._options.past_frame_step, newest.stamp_ns - self._options.max_past_age_s * 1e9
+            while self._kept and self._kept[0].stamp_ns < oldest_ns:
+                self._kept.popleft()
             past = [self._kept[-back] for back in range(step, len(self._kept) + 1, step)]
             if message.height * message.width <= max_points:
                 self._kept.append(newest)
         if odd is not None:
             self._on_odd(f"past clouds are forgotten: {odd}")
-        return Moment(newest, tuple(kept for kept in past if kept.stamp_ns >= oldest_ns))
+        return Moment(newest, tuple(past))
 
     def forget(self) -> None:
         """Nothing from before goes with what comes now."""

@@ -3,7 +3,7 @@
 """Linear maps between the student's features and the teacher's. They belong to the distiller, never to the student.
 
 The published count of trained parameters, 11,612,436, is that of the student and of exactly four such maps with bias,
-one a decoder stage (networks.md, fact 2); this is what `Adapters` builds for the feature term.
+one a decoder stage; this is what `Adapters` builds for the feature term.
 """
 
 from collections.abc import Sequence

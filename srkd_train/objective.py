@@ -4,7 +4,7 @@
 
 `balanced` has scale-free reductions (means over points, pairs and channels; cosine affinities) with weights that bring
 the terms to one order of magnitude. `paper_literal` has the published numbers with the reductions that make sense of
-them (losses.md 9.3): sums over rows, the channel term over points, raw squared distances times the super-voxel weight.
+them: sums over rows, the channel term over points, raw squared distances times the super-voxel weight.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ PRESETS: Mapping[str, Recipe] = {
             "cross_entropy": 1.0,
             "lovasz": 1.0,
             "kl": 0.3,  # [N], [C]
-            "point_affinity": 10.0,  # [I] losses.md 9.3, cosine
+            "point_affinity": 10.0,  # [I] cosine
             "voxel_affinity": 10.0,  # [I]
             "channel": 0.3,  # [I] 1000 C / N
             "cross_sample": 1.0,  # [R] CIRKD, with its temperature

@@ -88,7 +88,7 @@ class WeightsConfig:
 
 @dataclass(frozen=True)
 class DenseTermsConfig:
-    """How a raw and a dense cloud are compared (losses.md, section 10)."""
+    """How a raw and a dense cloud are compared."""
 
     pool_stages: tuple[float, ...] | None = None
     """Relative weights of the encoder stages that both networks have, fine to coarse, in `pool`; null for the coarsest

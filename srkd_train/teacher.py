@@ -44,7 +44,7 @@ class FrozenTeacher:
     """A teacher network outside of the module that is trained, so that neither optimiser, checkpoint, nor the
     trainer's `train()` reaches it.
 
-    A parent's `train()` would bring back drop path and batch statistics (a defect of published code, losses.md 10.4);
+    A parent's `train()` would bring back drop path and batch statistics (a defect of published code);
     evaluation mode is asserted again at every call all the same, for callers who hold the network.
 
     Args:
@@ -68,7 +68,7 @@ class FrozenTeacher:
 
         Args:
             features: (N, C) in the order of the voxels.
-            plan: theirs, shared with the student.
+            plan: theirs; where both networks see the same voxels it is the student's, too.
         """
         if self.network.head.weight.device != features.device:
             self.network.to(features.device)

@@ -4,7 +4,7 @@
 
 A fragment is one point of every voxel; there are as many fragments as the fullest voxel has points, and voxels with
 fewer points go through theirs again. So each fragment has the voxels of the whole cloud, and all share one plan. The
-class probabilities of a point are summed over the fragments it is in and over all views (losses.md 9.1 [C]).
+class probabilities of a point are summed over the fragments it is in and over all views ([C]).
 
 Where the public recipe draws a point at random, the first one in order is taken here: the same cloud gives the same
 labels.

@@ -14,7 +14,7 @@ from small_networks import SCHEME, SPEC, UNET, randomize
 from stand_in_runs import StandIn
 
 from srkd.checkpoint import Header, save_checkpoint
-from srkd.errors import CloudError, ConfigError
+from srkd.errors import ConfigError
 from srkd.ptv3 import PTv3, PTv3Config
 from srkd_train.__main__ import main
 from srkd_train.config import DistillConfig
@@ -95,14 +95,7 @@ def test_chosen_classes_are_those_of_the_data_sets() -> None:
 
 
 def test_clouds_of_a_score_without_poses_are_not_made_dense(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = dynamic_size.find_scenes
-
-    def without_poses(clouds: Any, frames: Any) -> Any:
-        if clouds.name(0).startswith("street10000"):
-            raise CloudError("sequences/08: poses.txt is missing")
-        return found(clouds, frames)
-
-    monkeypatch.setattr(dynamic_size, "find_scenes", without_poses)
+    monkeypatch.setattr(dynamic_size, "_scored_dense", lambda data: False)
     setup = setup_of(cache)
     rows = dynamic_size.runs_by_row(setup)
     assert not any(name.endswith("dense clouds") for name in rows)

@@ -99,10 +99,12 @@ def test_reports_that_do_not_add_up_are_found() -> None:
         assert found is not None and not found["add_up"]
 
 
-def test_the_longest_wait_counts_from_the_first_cloud() -> None:
+def test_the_longest_wait_counts_from_the_first_cloud_to_the_last() -> None:
     outcome = join([(0, 10 * S), (1, 11 * S)], [(0, 10 * S + 5_000_000), (1, 11 * S + 7_000_000)], {})
-    watched = Watched(outcome, (comparison(), comparison()), (13 * S, 14 * S), 10 * S, {"segment": (1.0,)})
+    watched = Watched(outcome, (comparison(), comparison()), (13 * S, 14 * S), (10 * S, 11 * S), {"segment": (1.0,)})
     figures = figures_of(watched)
     assert figures["longest_wait_s"] == 3.0 and figures["comparisons"] == 2 and figures["comparisons_per_s"] == 2.0
     assert figures["end_to_end_ms"]["p50"] == 6.0 and figures["teacher_ms"]["p50"] == 50.0
-    assert figures_of(Watched(outcome, (), (), 10 * S, {}))["longest_wait_s"] is None
+    assert figures_of(Watched(outcome, (), (), (10 * S, 11 * S), {}))["longest_wait_s"] is None
+    starved = Watched(outcome, (comparison(),), (11 * S,), (10 * S, 19 * S), {})
+    assert figures_of(starved)["longest_wait_s"] == 8.0

@@ -15,11 +15,10 @@ from srkd.progress import Progress
 from srkd_train.cli import EXIT_FAILED, EXIT_OK, Parser, make_parser
 from srkd_train.commands.verify import listed
 from srkd_train.config import DataConfig, DistillConfig
-from srkd_train.data.accumulate.build import build
+from srkd_train.data.accumulate.build import build, once
 from srkd_train.data.accumulate.config import Accumulation
 from srkd_train.data.accumulate.folder import close_folder, open_folder, settings_of
 from srkd_train.data.accumulate.scenes import SEQUENCES, find_scenes
-from srkd_train.data.accumulate.timeline import Scene
 from srkd_train.data.catalog import final_part, training_part, validation_part
 from srkd_train.options import parse
 
@@ -42,8 +41,8 @@ def main(argv: Sequence[str]) -> int:
     scenes = [scene for part in parts for scene in find_scenes(part.clouds, config)]
     folder = Path(args.out)
     settings = settings_of(config, given.name, scheme, given.root)
-    before = open_folder(folder, settings)
-    unique = _once(scenes)
+    open_folder(folder, settings)
+    unique = once(scenes)
     progress = Progress(sum(len(scene.targets) for scene in unique), "accumulated")
     found = build(unique, folder, config, scheme, num_workers=args.num_workers, progress=progress)
     progress.close()
@@ -53,11 +52,13 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(
             f"; {found.own_points / found.made:,.0f} points became {found.points / found.made:,.0f} a cloud"
         )
+    if found.made and found.points == found.own_points:
+        sys.stdout.write("; NO CLOUD GOT A POINT: frames without labels have no points of --classes (--labelled-only)")
     sys.stdout.write(f"\n{listed(found.problems)}")
     if found.problems:
         sys.stdout.write(f"{folder} is unfinished: the same command goes on with it\n")
         return EXIT_FAILED
-    close_folder(folder, settings, {*before, *found.names})
+    close_folder(folder, settings, found.names)
     sys.stdout.write(f"Dense clouds: {folder}\n")
     return EXIT_OK
 
@@ -163,15 +164,3 @@ def accumulation(args: Any) -> Accumulation:
         cell_m=args.cell or None,
         near_m=args.near,
     )
-
-
-def _once(scenes: Sequence[Scene]) -> list[Scene]:
-    """Scenes without the clouds that an earlier one has: parts may share some."""
-    seen: set[str] = set()
-    kept = []
-    for scene in scenes:
-        targets = tuple(name for name in scene.targets if name not in seen)
-        seen.update(targets)
-        if targets:
-            kept.append(Scene(scene.name, targets, scene.open, scene.group))
-    return kept

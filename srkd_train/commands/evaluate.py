@@ -155,6 +155,10 @@ def _check(args: Any) -> None:
 
 def _clouds(args: Any, part: Part, training: Mapping[str, Any]) -> Part:
     """The clouds of a split as they are scored on; raw ones are called so where the network knows dense ones."""
+    if args.dense is not None and args.raw_share != 1:
+        raise ConfigError(
+            f"--raw-share {args.raw_share:g} with --dense {args.dense}: dense clouds are not thinned, give one"
+        )
     if args.dense is not None:
         return dense_part(part, args.dense)
     return raw_part(part, args.raw_share, named="dense_clouds" in training)

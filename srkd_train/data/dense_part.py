@@ -128,6 +128,6 @@ def dense_digest(root: str) -> str:
         return WHOLE
     from srkd_train.data.accumulate.folder import read_index
 
-    settings, names = read_index(Path(root))
-    facts = {**{key: value for key, value in settings.items() if key != "root"}, "names": sorted(names)}
+    settings, _ = read_index(Path(root))  # a folder may get more clouds; those that a run lacks are refused there
+    facts = {key: value for key, value in settings.items() if key != "root"}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Augmentation of rooms: centring, elastic distortion, colours. The numbers of the public recipe are in losses.md 9.1.
+"""Augmentation of rooms: centring, elastic distortion, colours. The numbers of the public recipe are in config/.
 
 Functions of a sample and an explicit generator as in `transforms`. Colours stay uint8: a shift or a noise is rounded to
 one 255th of the range, far below the published standard deviation of one 20th. Clouds without colours are unchanged.

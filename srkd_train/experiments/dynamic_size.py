@@ -15,18 +15,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from functools import lru_cache
 from pathlib import Path
 
-from srkd.errors import CloudError, ConfigError
+from srkd.errors import ConfigError
 from srkd.progress import Progress
-from srkd_train.config import DistillConfig, RunConfig, cache_dir
-from srkd_train.data.accumulate.build import build
+from srkd_train.config import DataConfig, DistillConfig, RunConfig, cache_dir
+from srkd_train.data.accumulate.build import build, once
 from srkd_train.data.accumulate.config import Accumulation, Box
 from srkd_train.data.accumulate.folder import INDEX, close_folder, open_folder, settings_of
 from srkd_train.data.accumulate.scenes import SEQUENCES, find_scenes
-from srkd_train.data.accumulate.timeline import Scene
 from srkd_train.data.catalog import final_part, training_part
 from srkd_train.data.part import Part
+from srkd_train.data.semantickitti import SemanticKITTI
 from srkd_train.data.subset import name_of
 from srkd_train.experiments.run import Run, override
 from srkd_train.experiments.setup import RAW, Setup
@@ -39,6 +40,8 @@ FROM_SCRATCH = 3
 """A base that begins with random weights takes so many times the steps of one that does not."""
 FRAMES = Accumulation(past=4, future=4, every=2, cell_m=0.1)
 """Eight frames around a cloud, 0.2 s apart at 10 Hz; moving objects are moved along."""
+SPARSELY_LABELLED = ("nuscenes", "waymo")
+"""Data sets with labels at every n-th frame only; frames between them would teach nothing."""
 CHOSEN: Mapping[str, tuple[str, ...]] = {
     "street": ("vegetation", "terrain", "pole", "truck", "bus", "bicycle", "pedestrian", "fence"),
     "semantickitti": ("bicycle", "motorcycle", "person", "fence", "vegetation", "trunk", "terrain", "pole"),
@@ -104,24 +107,29 @@ def networks(setup: Setup) -> tuple[str, ...]:
 
 def notes(setup: Setup) -> list[str]:
     """What is said under the table."""
-    base = setup.base
-    steps = f"{base.trainer.max_steps} steps of {base.trainer.batch_size} clouds"
-    start = "random weights" if base.model.init is None else Path(base.model.init).name
-    found = [
-        f"{base.model.name}: its base takes {steps} from {start}; from the base all others take {steps} at half the"
-        f" learning rate, gains are over `{CONTROL}`, its own over the base.",
-        f"Dense clouds: {len(FRAMES.offsets)} frames around each, every {FRAMES.every}nd; moving objects are aligned."
-        f" They are made with ground truth: scores on them are not those of a robot. Clipped: added points within"
-        f" {_clip_words(base.data.name)} m.",
+    base, seed = setup.base, setup.seeds[0]
+    found = []
+    for name in networks(setup):
+        config = _base(setup, name, seed).config
+        start = "random weights" if config.model.init is None else Path(config.model.init).name
+        found.append(
+            f"{name}: its base takes {config.trainer.max_steps} steps of {config.trainer.batch_size} clouds from"
+            f" {start}."
+        )
+    frames = _kinds(setup)["all classes"]
+    found += [
+        f"From the base all others take {base.trainer.max_steps} steps at half the learning rate. Gains of strategies"
+        f" are over `{CONTROL}`, its own and those of teachers on single frames over the base.",
+        f"Dense clouds: {len(frames.offsets)} frames around each, {frames.every} frames apart; moving objects are moved"
+        " along. They are made with ground truth: scores on them are not those of a robot.",
     ]
     if setup.more_teachers:
-        found.append(f"Chosen classes: {', '.join(CHOSEN[base.data.name])}.")
-    if not _scored_dense(setup):
-        found.append("The clouds of the score have no poses, so teachers are scored on single frames alone.")
-    for partner in networks(setup)[1:]:
         found.append(
-            f"{partner}: its base takes {FROM_SCRATCH} times the steps from random weights; the rest is the same."
+            f"Chosen classes: {', '.join(CHOSEN[base.data.name])}. Clipped: added points within"
+            f" {_clip_words(base.data.name)} m."
         )
+    if not _scored_dense(base.data):
+        found.append("The clouds of the score have no poses, so teachers are scored on single frames alone.")
     return found
 
 
@@ -136,10 +144,10 @@ def make_dense(setup: Setup) -> None:
         folder = _folder(setup, frames)
         if (folder / INDEX).is_file():
             continue
-        scenes = _scenes(setup, frames)
+        scenes = once([scene for part in _parts(data) for scene in find_scenes(part.clouds, frames)])
         scheme = final_part(data).clouds.scheme
         settings = settings_of(frames, data.name, scheme, data.root)
-        before = open_folder(folder, settings)
+        open_folder(folder, settings)
         progress = Progress(sum(len(scene.targets) for scene in scenes), f"dense clouds ({name})")
         try:
             found = build(scenes, folder, frames, scheme, progress=progress)
@@ -147,21 +155,22 @@ def make_dense(setup: Setup) -> None:
             progress.close()
         if found.problems:
             raise ConfigError(f"{len(found.problems)} dense clouds could not be made, e.g. {found.problems[0]}")
-        close_folder(folder, settings, {*before, *found.names})
+        close_folder(folder, settings, found.names)
 
 
 def _kinds(setup: Setup) -> dict[str, Accumulation]:
     """How dense clouds are made; what students learn from comes first, the others are for more teachers."""
     name = setup.base.data.name
     clip, classes = CLIP_M.get(name, _SOURCE_CLIP_M), CHOSEN[name]
-    kinds = {"all classes": FRAMES}
+    frames = replace(FRAMES, every=1, labelled_only=True) if name in SPARSELY_LABELLED else FRAMES
+    kinds = {"all classes": frames}
     if not setup.more_teachers:
         return kinds
     return {
         **kinds,
-        "all classes, clipped": replace(FRAMES, clip_m=clip),
-        "chosen classes": replace(FRAMES, classes=classes),
-        "chosen classes, clipped": replace(FRAMES, classes=classes, clip_m=clip),
+        "all classes, clipped": replace(frames, clip_m=clip),
+        "chosen classes": replace(frames, classes=classes),
+        "chosen classes, clipped": replace(frames, classes=classes, clip_m=clip),
     }
 
 
@@ -172,38 +181,23 @@ def _clip_words(data_name: str) -> str:
 def _folder(setup: Setup, frames: Accumulation) -> Path:
     """Of the dense clouds of the training and of the scored clouds, among what is kept."""
     data = setup.base.data
-    parts = _parts(setup)
+    parts = _parts(data)
     names = [name_of(part.clouds, index) for part in parts for index in range(len(part.clouds))]
     facts = [settings_of(frames, data.name, parts[0].clouds.scheme, data.root), sorted(set(names))]
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     return cache_dir(data.cache_dir) / "dense" / f"{data.name}_{key}"
 
 
-def _scored_dense(setup: Setup) -> bool:
-    """Whether the clouds of the score can be made dense; sequence 08 may have come without its poses."""
-    try:
-        find_scenes(final_part(setup.base.data).clouds, FRAMES)
-    except CloudError:
-        return False
-    return True
+@lru_cache(maxsize=4)
+def _scored_dense(data: DataConfig) -> bool:
+    """Whether the clouds of the score can be made dense: SemanticKITTI's 08 may have come without its poses."""
+    clouds = final_part(data).clouds
+    return not isinstance(clouds, SemanticKITTI) or all(map(clouds.has_pose, range(len(clouds))))
 
 
-def _parts(setup: Setup) -> list[Part]:
+def _parts(data: DataConfig) -> list[Part]:
     """The clouds to be made dense: those of the training, and where that is possible those of the score."""
-    data = setup.base.data
-    return [training_part(data), *([final_part(data)] if _scored_dense(setup) else [])]
-
-
-def _scenes(setup: Setup, frames: Accumulation) -> list[Scene]:
-    """Their sequences; a cloud that is in both parts is made once."""
-    scenes: list[Scene] = []
-    seen: set[str] = set()
-    for part in _parts(setup):
-        for scene in find_scenes(part.clouds, frames):
-            targets = tuple(name for name in scene.targets if name not in seen)
-            seen.update(targets)
-            scenes += [replace(scene, targets=targets)] if targets else []
-    return scenes
+    return [training_part(data), *([final_part(data)] if _scored_dense(data) else [])]
 
 
 def _network_rows(
@@ -215,7 +209,7 @@ def _network_rows(
         BASE: (base, None),
         CONTROL: (Run("pretrain", _plain(override(gentle, RAW)), start=base), BASE),
     }
-    scored = _scored_dense(setup)
+    scored = _scored_dense(setup.base.data)
     first, *others = (
         Run(
             "pretrain",
@@ -238,7 +232,7 @@ def _network_rows(
 
 def _base(setup: Setup, network: str, seed: int) -> Run:
     """What everything goes on from."""
-    config = override(setup.base, {"trainer.seed": seed, "model.name": network, **RAW})
+    config = override(setup.base, {"trainer.seed": seed, "model.name": network, "trainer.val_every": 0, **RAW})
     if network != setup.base.model.name:
         config = override(config, {"model.init": None})
     if config.model.init is None:
@@ -249,7 +243,8 @@ def _base(setup: Setup, network: str, seed: int) -> Run:
 def _gentle(setup: Setup, network: str, seed: int) -> DistillConfig:
     """A run that goes on from the base."""
     gentler = setup.base.optim.lr / 2
-    return override(setup.base, {"trainer.seed": seed, "model.name": network, "model.init": None, "optim.lr": gentler})
+    usual = {"trainer.seed": seed, "trainer.val_every": 0}  # clouds to validate on are not made dense
+    return override(setup.base, {**usual, "model.name": network, "model.init": None, "optim.lr": gentler})
 
 
 def _plain(config: DistillConfig) -> RunConfig:

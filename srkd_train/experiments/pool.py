@@ -75,7 +75,7 @@ class Pool:
     jobs: int
     _done: dict[Run, Result] = field(default_factory=dict, init=False)
     _places: dict[Run, Workplace] = field(default_factory=dict, init=False)
-    """Looked up twice a second, and a key can take the digests of many bags."""
+    """Looked up several times a second, and a key can take the digests of many bags."""
     _children: list[_Child] = field(default_factory=list, init=False)
     _paused: list[Run] = field(default_factory=list, init=False)
     _elsewhere: list[Workplace] = field(default_factory=list, init=False)

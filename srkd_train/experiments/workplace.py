@@ -152,6 +152,8 @@ def _final_clouds(data: DataConfig) -> list[str]:
         words += ["--split", data.val_split]
     root = data.val_root or data.root
     words += [] if root is None else ["--data.root", root]
-    words += ["--raw-share", str(data.raw_share)] if data.raw_share != 1 else []
-    words += ["--dense", data.dense_root] if data.dense_val and data.dense_root is not None else []
+    if data.dense_val and data.dense_root is not None:
+        words += ["--dense", data.dense_root]
+    elif data.raw_share != 1:
+        words += ["--raw-share", str(data.raw_share)]
     return words + ([] if data.cache_dir is None else ["--cache-dir", data.cache_dir])

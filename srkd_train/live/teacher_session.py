@@ -55,15 +55,16 @@ class Watched:
     """The teacher's reports in order of arrival."""
     compared_ns: tuple[int, ...]
     """Their arrivals."""
-    first_ns: int
-    """When the first cloud was published."""
+    span_ns: tuple[int, int]
+    """When the first and the last cloud were published."""
     memory_mib: Mapping[str, tuple[float, ...]]
     """Resident memory of each node, once a second from the first cloud to the last."""
 
     @property
     def longest_wait_s(self) -> float | None:
-        """Longest time without a comparison, from the first cloud to the last comparison; None without any."""
-        marks = (self.first_ns, *self.compared_ns)
+        """Longest time without a comparison, from the first cloud to the last; None without any."""
+        first_ns, last_ns = self.span_ns
+        marks = (first_ns, *self.compared_ns, max(last_ns, *self.compared_ns)) if self.compared_ns else ()
         return max(((b - a) / 1e9 for a, b in pairwise(marks)), default=None)
 
 
@@ -117,7 +118,7 @@ def run_with_teacher(
         outcome,
         tuple(reports[stamp] for stamp, _ in arrivals),
         tuple(time_ns for _, time_ns in arrivals),
-        sent[0][1],
+        (sent[0][1], sent[-1][1]),
         memory,
     )
 
@@ -165,7 +166,7 @@ def _follow(
         if labelled and (due is None or time.monotonic() >= due):
             due = (due or time.monotonic()) + _SAMPLE_S
             for child in others:
-                samples[child.name].append(_resident_mib(child.pid))
+                samples[child.name] += _resident_mib(child.pid)
         time.sleep(_POLL_S)
     return {name: tuple(values) for name, values in samples.items()}
 
@@ -180,7 +181,10 @@ def _let_settle(received_log: Path) -> None:
         time.sleep(_POLL_S)
 
 
-def _resident_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    kib = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-    return round(kib / 1024, 1)
+def _resident_mib(pid: int) -> list[float]:
+    """One value; none where the process has just ended, which is said elsewhere."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return []
+    return [round(int(line.split()[1]) / 1024, 1) for line in lines if line.startswith("VmRSS:")]

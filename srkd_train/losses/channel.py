@@ -25,7 +25,7 @@ def channel_kl(
     phi_c(n) = exp(f_nc / tau) / sum_m exp(f_mc / tau) over the points m of n's cloud, and per cloud
     K = sum_c sum_n phi_T log(phi_T / phi_S). "channel": tau^2 / C * mean over clouds of K (CWD, Shu et al. 2021, the
     formula that SRKD cites). "point": tau^2 / N * sum over clouds of K with the N points of all clouds, the reduction
-    that the published weight 1000 implies (losses.md 9.3; SRKD's Eq. 7 is dimensionally odd as published [N]).
+    that the published weight 1000 implies (SRKD's Eq. 7 is dimensionally odd as published [N]).
     The softmax is over a cloud's own points, never over the batch; an empty cloud does not count.
 
     Args:

@@ -31,8 +31,8 @@ def cross_sample_kl(
     p[a, :] = softmax over the points b of cloud j of <u_a, u_b> / tau, u the features at unit length. SRKD Eqs. 8, 9,
     which are the mini-batch term of CIRKD (Yang et al. 2022): teacher first and no tau^2 as in its code, whose
     temperature 0.1 is the default here; SRKD gives tau = 2 (nuScenes 1), where the rows are almost uniform and the
-    term is two orders of magnitude smaller. "row_sum" sums over a instead, which the published weight 0.1 implies
-    (losses.md 9.3). An empty cloud makes no pair. Widths may differ: only similarities are compared.
+    term is two orders of magnitude smaller. "row_sum" sums over a instead, which the published weight 0.1 implies.
+    An empty cloud makes no pair. Widths may differ: only similarities are compared.
 
     Similarities are symmetric, so one product and one exp of a pair of clouds serve (i, j) by rows and (j, i) by
     columns, and value and gradient leave together; never more than one block of pairs is held.

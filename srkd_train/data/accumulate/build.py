@@ -82,6 +82,17 @@ def build(
     return found
 
 
+def once(scenes: Sequence[Scene]) -> list[Scene]:
+    """Scenes without the clouds that an earlier one has: parts of a data set may share some."""
+    seen: set[str] = set()
+    kept = []
+    for scene in scenes:
+        targets = tuple(name for name in scene.targets if name not in seen)
+        seen.update(targets)
+        kept += [replace(scene, targets=targets)] if targets else []
+    return kept
+
+
 class _Jobs(Dataset[tuple[list[Made], str | None]]):
     """Item k makes the clouds of the k-th job; an error ends it and is its second half."""
 

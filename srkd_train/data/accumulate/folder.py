@@ -66,8 +66,9 @@ def open_folder(folder: Path, settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def close_folder(folder: Path, settings: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Writes the index: from now on the folder can be used."""
-    facts = {"settings": settings, "made_by": f"srkd {srkd.__version__}", "names": sorted(names)}
+    """Writes the index with these names and those that it has by now: from then on the folder can be used."""
+    known = {*open_folder(folder, settings), *names}
+    facts = {"settings": settings, "made_by": f"srkd {srkd.__version__}", "names": sorted(known)}
     write_atomic(folder / INDEX, [_text(facts)])
     (folder / _BEGUN).unlink(missing_ok=True)
 
