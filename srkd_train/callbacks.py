@@ -65,15 +65,17 @@ class Stop(Callback):
         self._handlers: dict[signal.Signals, Any] = {}
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Take the signals over."""
+        """Note who has the signals; Lightning, which is about to take them, gives them back to the same, whatever
+        comes."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._handlers[number] = signal.signal(number, self._on_signal)
+            self._handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Take them from Lightning, which has come in between: on SIGTERM it ends a run that has not been saved."""
+        """Take them over. Lightning would end a run on SIGTERM that has not been saved."""
         for number in self._handlers:
             signal.signal(number, self._on_signal)
+        if trainer.received_sigterm:
+            self.reason = "SIGTERM received"
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Ask the trainer to stop where there is a reason; now and then give memory back."""

@@ -19,8 +19,8 @@ from tiny_runs import tiny_words
 
 from srkd.cdsegnet import CDSegNet
 from srkd.checkpoint import load_checkpoint, read_header
-from srkd.errors import CheckpointError, CloudError, ConfigError
-from srkd_train.callbacks import Report
+from srkd.errors import CheckpointError, CloudError, ConfigError, TrainingError
+from srkd_train.callbacks import Clock, Report
 from srkd_train.commands import pretrain as command
 from srkd_train.config import RunConfig
 from srkd_train.options import parse, to_yaml
@@ -181,10 +181,41 @@ def test_sigterm_just_before_saving_saves(tmp_path: Path, cache: Path, monkeypat
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(Report, "on_train_batch_end", write_and_ask)
-    before = signal.getsignal(signal.SIGTERM)
+    before = handlers()
     assert command.main(tiny_words(out, cache, steps=10_000)) == 0
     assert read_header(out / "last.safetensors").training["steps"] == 2
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert handlers() == before
+
+
+def handlers() -> list[object]:
+    return [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+
+
+def test_a_run_that_fails_gives_the_signals_back(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Report, *args: Any, **more: Any) -> None:
+        assert handlers() != before
+        raise TrainingError("the loss is not finite")
+
+    monkeypatch.setattr(Report, "on_train_batch_end", fail)
+    before = handlers()
+    with pytest.raises(TrainingError):
+        command.main(tiny_words(tmp_path / "run", cache))
+    assert handlers() == before
+
+
+def test_sigterm_before_the_first_step_saves_it(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "run"
+    start = Clock.on_train_start
+
+    def start_and_ask(self: Clock, *args: Any, **more: Any) -> None:  # before Stop takes the signals over
+        start(self, *args, **more)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Clock, "on_train_start", start_and_ask)
+    with pytest.raises(SystemExit) as ended:
+        command.main(tiny_words(out, cache, steps=10_000))
+    assert not ended.value.code
+    assert read_header(out / "last.safetensors").training["steps"] == 1
 
 
 def test_a_run_is_never_overwritten_nor_changed_by_resuming(tmp_path: Path, cache: Path) -> None:
