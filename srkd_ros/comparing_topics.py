@@ -10,6 +10,7 @@ import time
 
 from sensor_msgs.msg import PointCloud2
 
+from srkd.io.bags import stamp_ns
 from srkd_ros.activity import Host
 from srkd_ros.agreement import Books
 from srkd_ros.comparing import Comparing, Pair
@@ -86,9 +87,3 @@ class ComparingTopics(Comparing):
     def _match(self, pair: tuple[PointCloud2, PointCloud2] | None) -> None:
         if pair is not None:
             self._enter(Pair(*pair, self._student_now, math.nan, time.monotonic()))
-
-
-def stamp_ns(message: PointCloud2 | SegmentationReport) -> int:
-    """Stamp of a message."""
-    stamp = message.header.stamp
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from srkd.errors import CloudError
+from srkd.io.bags import stamp_ns
 from srkd.io.pointcloud2 import read_fields
 from srkd.score import Score, count
 from srkd_ros.matching import StampMatcher
@@ -53,13 +54,13 @@ class Tally:
         """A labelled cloud, any message with the attributes of PointCloud2."""
         class_id = self._class_id(message)
         if class_id is not None:
-            self._count(self._matcher.first(_stamp_ns(message), class_id), message.header)
+            self._count(self._matcher.first(stamp_ns(message), class_id), message.header)
 
     def add_truth(self, message: Any) -> None:
         """A cloud of true classes."""
         class_id = self._class_id(message)
         if class_id is not None:
-            self._count(self._matcher.second(_stamp_ns(message), class_id), message.header)
+            self._count(self._matcher.second(stamp_ns(message), class_id), message.header)
 
     def score(self, class_names: Sequence[str]) -> Score:
         """The score of all pairs so far.
@@ -113,8 +114,3 @@ class Tally:
         self._counts += count(truth, labels)
         self.clouds += 1
         self.last_header = header
-
-
-def _stamp_ns(message: Any) -> int:
-    stamp = message.header.stamp
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)

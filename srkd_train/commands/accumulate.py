@@ -23,7 +23,7 @@ from srkd_train.data.catalog import final_part, training_part, validation_part
 from srkd_train.options import parse
 
 PROG = "srkd prepare accumulate"
-PARTS = {"train": (training_part,), "val": (validation_part,), "final": (final_part,)}
+PARTS = {"train": training_part, "val": validation_part, "final": final_part}
 """Which clouds: to train on, to choose weights by, and of the score in a checkpoint's header."""
 
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError(f"--num-workers {args.num_workers}: give 0 or more processes")
     given = data_config(args, data)
     config = accumulation(args)
-    parts = [make(given) for name in ([args.part] if args.part in PARTS else PARTS) for make in PARTS[name]]
+    parts = [PARTS[name](given) for name in ([args.part] if args.part in PARTS else PARTS)]
     scheme = parts[0].clouds.scheme
     config.class_ids(scheme)
     scenes = [scene for part in parts for scene in find_scenes(part.clouds, config)]
