@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch.events.process import ProcessExited
@@ -24,13 +23,20 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import ExecutableInPackage
 
+from srkd_ros.launch_arguments import (
+    TRUTH_SUFFIX,
+    cloud_topic,
+    motion_subscriptions,
+    past_frames,
+    teacher_place,
+    truth_subscriptions,
+)
 from srkd_ros.share import share_folder
 from srkd_ros.transport import use_large_cloud_profile
 
 SHARE = share_folder()
 CLOCK_HZ = 100
 RESPAWN_S = 5.0
-CLOUD_TYPE, TRUTH_SUFFIX, SCHEME_SUFFIX = "sensor_msgs/msg/PointCloud2", "/labels", "/label_scheme"
 Parameters = dict[str, bool | int | ParameterValue]
 ON_OFF = ["true", "false", "True", "False"]
 FLAGS = ("rviz", "score", "use_sim_time", "autostart", "teacher", "one_process")
@@ -104,7 +110,6 @@ def start(context: LaunchContext) -> list[Action]:
         raise RuntimeError(f"params_file: {given['params_file']} is not a file")
     beside, inside = teacher_place(given)
     scored = truth_subscriptions(given, topic)
-    past = past_frames(given)
 
     # launch_ros writes these under the node's full name, and so they go before every rule of the file.
     common: Parameters = {"autostart": given["autostart"] == "true", **texts(given, device="device")}
@@ -116,7 +121,7 @@ def start(context: LaunchContext) -> list[Action]:
         executable="segment_with_teacher" if inside else "segment",
         name="segment",
         namespace=namespace,
-        parameters=[given["params_file"], common | own | past],
+        parameters=[given["params_file"], common | own | past_frames(given)],
         remappings=[
             (f"~/input/{name}", each) for name, each in (("points", topic), ("odometry", given["odometry"])) if each
         ],
@@ -137,8 +142,8 @@ def start(context: LaunchContext) -> list[Action]:
     if given["bag"]:
         # All topics, so that RViz gets the bag's frames. No word of the command passes through a shell.
         replay = ExecutableInPackage(package="srkd_ros", executable="replay")
-        moving = given["num_past_frames"].strip("0") != "" and given["odometry"] in bag_topics(given["bag"])
-        options = ["--clock", str(CLOCK_HZ), "--wait-subscribers", str(1 + moving + with_rviz + beside + scored)]
+        listening = 1 + motion_subscriptions(given) + with_rviz + beside + scored
+        options = ["--clock", str(CLOCK_HZ), "--wait-subscribers", str(listening)]
         command = [replay, *options, "--", given["bag"]]
         actions.append(ExecuteProcess(cmd=command, output="screen", on_exit=ended("the replay")))
     return actions
@@ -155,26 +160,6 @@ def ended(what: str, *, and_all: bool = False) -> Callable[[ProcessExited, Launc
     return take
 
 
-def truth_subscriptions(given: dict[str, str], topic: str) -> int:
-    """How many of a bag's topics `score` listens to; 0 where it is not wanted.
-
-    Raises:
-        RuntimeError: the bag has no truth, or arguments contradict each other.
-    """
-    if given["score"] != "true":
-        if given["score_output"]:
-            raise RuntimeError(
-                f"score_output: {given['score_output']} is given, but nothing is scored: add score:=true"
-            )
-        return 0
-    if not given["bag"]:
-        return 1
-    types = bag_topics(given["bag"])
-    if types.get(topic + TRUTH_SUFFIX) != CLOUD_TYPE:
-        raise RuntimeError(f"score: {given['bag']} has no truth {topic + TRUTH_SUFFIX}: give a bag made by to_bag")
-    return 1 + (topic + SCHEME_SUFFIX in types)
-
-
 def score(given: dict[str, str], namespace: str, raw: str, student: str) -> Node:
     """What holds the labels against the truth. Its end, which comes with that of the bag, is the end of all."""
     words = ["--labels", f"{student}/output/points", "--truth", raw + TRUTH_SUFFIX]
@@ -189,35 +174,6 @@ def score(given: dict[str, str], namespace: str, raw: str, student: str) -> Node
         output="screen",
         on_exit=ended("the score", and_all=True),
     )
-
-
-def teacher_place(given: dict[str, str]) -> tuple[bool, bool]:
-    """Whether a teacher runs beside the segment node, and whether inside its process.
-
-    Raises:
-        RuntimeError: arguments contradict each other.
-    """
-    wanted, inside = given["teacher"] == "true", given["one_process"] == "true"
-    for name in ("teacher_checkpoint", "teacher_params_file"):
-        if given[name] and not wanted:
-            raise RuntimeError(f"{name}: {given[name]} is given, but there is no teacher: add teacher:=true")
-    if inside and not wanted:
-        raise RuntimeError("one_process: there is no teacher: add teacher:=true")
-    if inside and given["teacher_params_file"]:
-        raise RuntimeError("teacher_params_file: with one_process:=true all parameters go into params_file")
-    return wanted and not inside, inside
-
-
-def past_frames(given: dict[str, str]) -> Parameters:
-    """The parameter of this name, where the argument is given.
-
-    Raises:
-        RuntimeError: it is not a whole number.
-    """
-    text = given["num_past_frames"]
-    if text and not (text.isascii() and text.isdigit()):
-        raise RuntimeError(f"num_past_frames: {text!r}, expected a whole number")
-    return {"num_past_frames": int(text)} if text else {}
 
 
 def texts(given: dict[str, str], **arguments: str) -> Parameters:
@@ -269,35 +225,3 @@ def rviz(fixed_frame: str, raw: str, colored: str, sim_time: bool) -> Node:
         remappings=[("/points", raw), ("/segment/output/colored", colored)],
         output="screen",
     )
-
-
-def cloud_topic(bag: str) -> str:
-    """The only topic of the bag with clouds, from its metadata; TOPIC/labels and the like do not count.
-
-    Raises:
-        RuntimeError: there is none, or more than one, or no metadata.
-    """
-    clouds = [name for name, kind in bag_topics(bag).items() if kind == CLOUD_TYPE]
-    made = {name + suffix for name in clouds for suffix in (TRUTH_SUFFIX, "/predicted", "/teacher")}
-    clouds = [name for name in clouds if name not in made]
-    if len(clouds) != 1:
-        raise RuntimeError(f"bag: {bag} has {len(clouds)} cloud topics ({', '.join(clouds)}): give input:=TOPIC")
-    return clouds[0]
-
-
-def bag_topics(bag: str) -> dict[str, str]:
-    """Type by topic, from the bag's metadata.
-
-    Raises:
-        RuntimeError: it has none.
-    """
-    try:
-        document = yaml.safe_load((Path(bag) / "metadata.yaml").read_text())
-        topics = [
-            entry["topic_metadata"] for entry in document["rosbag2_bagfile_information"]["topics_with_message_count"]
-        ]
-        return {topic["name"]: topic["type"] for topic in topics}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise RuntimeError(
-            f"bag: {bag} has no metadata.yaml that tells its topics: give input:=TOPIC, no score"
-        ) from error

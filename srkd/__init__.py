@@ -8,9 +8,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from srkd.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
+    from srkd.checkpoint import load_checkpoint, read_header, save_checkpoint
     from srkd.cloud import Cloud
     from srkd.errors import CheckpointError, CloudError, ConfigError, SrkdError
+    from srkd.header import Header
     from srkd.input_spec import InputSpec
     from srkd.labels import IGNORE, LabelScheme, get_scheme
     from srkd.segmenter import Labels, Segmenter
@@ -36,9 +37,10 @@ __all__ = [
 
 # Imported when first asked for: `replay` and `srkd --help` start without torch, which takes over a second.
 _HOMES = {
-    "srkd.checkpoint": ("Header", "load_checkpoint", "read_header", "save_checkpoint"),
+    "srkd.checkpoint": ("load_checkpoint", "read_header", "save_checkpoint"),
     "srkd.cloud": ("Cloud",),
     "srkd.errors": ("CheckpointError", "CloudError", "ConfigError", "SrkdError"),
+    "srkd.header": ("Header",),
     "srkd.input_spec": ("InputSpec",),
     "srkd.labels": ("IGNORE", "LabelScheme", "get_scheme"),
     "srkd.segmenter": ("Labels", "Segmenter"),

@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,40 +25,10 @@ from torch import Tensor
 from srkd.architectures import Network, config_from_dict, config_to_dict, network_from_config
 from srkd.cdsegnet import CDSegNet
 from srkd.errors import CheckpointError, SrkdError
-from srkd.input_spec import InputSpec
-from srkd.labels import LabelScheme
+from srkd.header import Header, check_counts, header_from_json, header_to_json
 
-FORMAT = 1
 _KEY = "srkd"
 _MAX_HEADER_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a checkpoint says about itself."""
-
-    architecture: str
-    """Name in ``srkd.architectures``; the configuration below is what counts."""
-    config: Mapping[str, Any]
-    """The network's configuration as plain data."""
-    input: InputSpec
-    scheme: LabelScheme
-    training: Mapping[str, Any] = field(default_factory=dict)
-    """Seed, command, steps, data and the like; plain JSON values."""
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    weights_sha256: str = ""
-    """Digest of the tensors (names, shapes, bytes); filled in when a file is written."""
-
-    @staticmethod
-    def of(network: Network, architecture: str, input_spec: InputSpec, scheme: LabelScheme) -> Header:
-        """The header of a network.
-
-        Raises:
-            CheckpointError: the network's class or input count contradicts the scheme or the input spec.
-        """
-        header = Header(architecture, config_to_dict(network.config), input_spec, scheme)
-        _check_counts(header, "header")
-        return header
 
 
 def save_checkpoint(
@@ -82,9 +52,9 @@ def save_checkpoint(
     target = Path(path)
     state = {name: _stored(name, tensor, dtype) for name, tensor in network.state_dict().items()}
     header = replace(header, config=config_to_dict(network.config), weights_sha256=_digest(state))
-    _check_counts(header, target.name)
+    check_counts(header, target.name)
     try:
-        text = json.dumps(_to_json(header), allow_nan=False)
+        text = json.dumps(header_to_json(header), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{target.name}: the header is not plain JSON ({error}): leave such facts out") from error
     if len(text) > _MAX_HEADER_BYTES:
@@ -198,59 +168,13 @@ def _header(file: Any, path: str | os.PathLike[str]) -> Header:
             f"{path} has a header of {len(text)} bytes, at most {_MAX_HEADER_BYTES} are read: convert it again"
         )
     try:
-        header = _from_json(json.loads(text))
-        _check_counts(header, path)
+        header = header_from_json(json.loads(text))
+        check_counts(header, path)
     except CheckpointError:
         raise
     except (SrkdError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise CheckpointError(f"{path} has a header that is not understood ({error}): convert it again") from error
     return header
-
-
-def _to_json(header: Header) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "architecture": {"name": header.architecture, "config": header.config},
-        "input": header.input.to_dict(),
-        "scheme": header.scheme.to_dict(),
-        "training": dict(header.training),
-        "metrics": dict(header.metrics),
-        "weights_sha256": header.weights_sha256,
-    }
-
-
-def _from_json(data: Any) -> Header:
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ValueError(
-            f"format {data.get('format') if isinstance(data, dict) else data!r}, this version reads {FORMAT}"
-        )
-    return Header(
-        str(data["architecture"]["name"]),
-        data["architecture"]["config"],
-        InputSpec.from_dict(data["input"]),
-        LabelScheme.from_dict(data["scheme"]),
-        dict(data["training"]),
-        dict(data["metrics"]),
-        str(data["weights_sha256"]),
-    )
-
-
-def _check_counts(header: Header, where: object) -> None:
-    try:
-        config = config_from_dict(header.config)
-    except CheckpointError as error:
-        raise CheckpointError(f"{where}: {error}") from error
-    classes, inputs = header.scheme.num_classes, len(header.input.features)
-    if config.num_classes != classes:
-        raise CheckpointError(
-            f"{where}: the network has {config.num_classes} classes, scheme {header.scheme.name!r} has {classes}:"
-            " use the scheme that the weights were trained on"
-        )
-    if config.in_channels != inputs:
-        raise CheckpointError(
-            f"{where}: the network takes {config.in_channels} features, the input spec gives {inputs}: use the"
-            " spec that the weights were trained on"
-        )
 
 
 def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

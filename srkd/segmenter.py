@@ -18,10 +18,11 @@ import torch
 
 from srkd.architectures import Network
 from srkd.backend import Backend, use_backend
-from srkd.checkpoint import Header, load_checkpoint
+from srkd.checkpoint import load_checkpoint
 from srkd.cloud import Cloud
 from srkd.device import PRECISIONS, autocast, keep_freed_memory, resolve_device
 from srkd.errors import ConfigError
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.labels import IGNORE
 from srkd.plan import GeometryPlan

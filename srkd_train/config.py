@@ -10,15 +10,13 @@ from typing import Literal
 from srkd.diffusion import DiffusionConfig
 from srkd.errors import ConfigError
 from srkd.input_spec import InputSpec
-from srkd_train.data.transforms import Augment
+from srkd_train.data.augment import Augment
 from srkd_train.objective_config import ObjectiveConfig
 
 DataName = Literal["street", "semantickitti", "nuscenes", "waymo", "scannet", "bag"]
 
-
 WHOLE = "whole"
 """In place of a folder of dense clouds: the clouds themselves, before they are thinned."""
-
 ROOT_HOLDS = {
     "semantickitti": "the folder that holds sequences/",
     "nuscenes": "the folder that holds samples/, lidarseg/ and v1.0-trainval/",

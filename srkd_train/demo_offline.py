@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from srkd.checkpoint import Header
 from srkd.errors import CloudError
+from srkd.header import Header
 from srkd.intensity import match_intensity
 from srkd.io.atomic import write_atomic
 from srkd.io.files import read_cloud

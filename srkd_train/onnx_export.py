@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from srkd.architectures import Network
 from srkd.cdsegnet import CDSegNet
-from srkd.checkpoint import Header
 from srkd.curves import z_code
 from srkd.errors import ConfigError
+from srkd.header import Header
 from srkd.plan import GeometryPlan
 from srkd.plan_build import build_plan
 

@@ -13,7 +13,8 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from srkd.checkpoint import Header, save_checkpoint
+from srkd.checkpoint import save_checkpoint
+from srkd.header import Header
 from srkd_train.metrics import Score
 from srkd_train.modules import Segmentation
 from srkd_train.runs import RunFolder

@@ -2,19 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training run from its configuration to a scored checkpoint: what pretraining and distillation have in common."""
 
-import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
-import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from srkd.checkpoint import Header, read_header
-from srkd.errors import CheckpointError, ConfigError
+from srkd.errors import ConfigError
+from srkd.header import Header
 from srkd.labels import LabelScheme
 from srkd.plan import PlanSpec
 from srkd_train.callbacks import Clock, Report, Stop
@@ -36,6 +34,7 @@ from srkd_train.metrics import Score
 from srkd_train.modules import Segmentation
 from srkd_train.process import prepare_process
 from srkd_train.records import score_run, training_facts
+from srkd_train.resuming import refuse_other_clouds, saved_step
 from srkd_train.runs import RunFolder
 from srkd_train.saving import Save
 from srkd_train.tensorboard import TensorBoard, is_installed
@@ -92,10 +91,10 @@ def train(
     part = run_part(config, taught)
     module = build(part.clouds.scheme)
     if config.resume:
-        _refuse_other_clouds(config, folder, part)
+        refuse_other_clouds(config, folder, part)
     given, config = config, _as_it_can_be(config, part, tell=first_process)
     command = folder.first_command() or command
-    start = _saved_step(folder) if config.resume else 0
+    start = saved_step(folder) if config.resume else 0
     clock = Clock()
     stop = Stop(clock, config.trainer.max_minutes)
     told = {**training_facts(config, part, command), **(facts or {})}
@@ -223,31 +222,3 @@ def _as_it_can_be(config: RunConfig, part: Part, *, tell: bool) -> RunConfig:
     if tell:
         sys.stderr.write("".join(f"note: {note}\n" for note in notes))
     return config
-
-
-def _refuse_other_clouds(config: RunConfig, folder: RunFolder, part: Part) -> None:
-    before = read_header(folder.last).training.get("data_sha256") if folder.last.is_file() else part.digest
-    if before != part.digest:
-        raise ConfigError(
-            f"--resume: data.root {config.data.root} holds clouds {str(part.digest)[:12]}, the run was started with"
-            f" {str(before)[:12]}: give the same bags"
-        )
-    if not folder.last.is_file():
-        return
-    now = (part.dense or part).dense_sha256
-    before = read_header(folder.last).training.get("dense_sha256")
-    if before != now:
-        raise ConfigError(
-            f"--resume: data.dense_root {config.data.dense_root} holds dense clouds {str(now)[:12]}, the run was"
-            f" started with {str(before)[:12]}: give the same folder"
-        )
-
-
-def _saved_step(folder: RunFolder) -> int:
-    try:
-        return int(torch.load(folder.state, map_location="cpu", weights_only=True, mmap=True)["global_step"])
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"{folder.state} cannot be read ({reason}): start the run again in another folder"
-        ) from error

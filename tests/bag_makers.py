@@ -17,7 +17,8 @@ import torch
 from threads import one_torch_thread
 
 from srkd.architectures import build_network
-from srkd.checkpoint import Header, save_checkpoint
+from srkd.checkpoint import save_checkpoint
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.io.bags import CLOUD_TYPE, BagReader, BagWriter, CloudMessage, cloud_message, make_header
 from srkd.io.message_layout import Field

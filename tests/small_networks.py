@@ -11,8 +11,8 @@ from torch import Tensor
 
 from srkd.architectures import NOISE_UNET, Network
 from srkd.cdsegnet import CDSegNet, CDSegNetConfig
-from srkd.checkpoint import Header
 from srkd.diffusion import DiffusionConfig
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.labels import get_scheme
 from srkd.nn.unet import UNetConfig

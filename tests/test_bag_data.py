@@ -26,12 +26,12 @@ from srkd_train.cloud_messages import truth_message, write_scheme
 from srkd_train.cloud_sources import plan_sources, read_sources
 from srkd_train.config import DataConfig
 from srkd_train.data import bag_index
+from srkd_train.data.augment import Augment
 from srkd_train.data.bag import BagClouds, digest, named, open_bags, truth_scheme
 from srkd_train.data.bag_index import index_bag
 from srkd_train.data.bag_part import bag_digests, why_not_scored
 from srkd_train.data.catalog import final_part, split_part, training_part
 from srkd_train.data.loader import TrainingBatches, training_loader
-from srkd_train.data.transforms import Augment
 from srkd_train.options import spell_out
 
 STREET = get_scheme("street")

@@ -16,6 +16,7 @@ from srkd.cloud import Cloud
 from srkd.errors import CloudError
 from srkd.input_spec import InputSpec
 from srkd.labels import get_scheme
+from srkd_train.data.augment import Augment
 from srkd_train.data.batch import Batch, collate, prepare
 from srkd_train.data.loader import (
     EvaluationBatches,
@@ -26,7 +27,6 @@ from srkd_train.data.loader import (
     training_loader,
 )
 from srkd_train.data.sample import Sample
-from srkd_train.data.transforms import Augment
 
 SPEC = InputSpec(0.5, max_range_m=15.0)
 

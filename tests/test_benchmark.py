@@ -12,7 +12,8 @@ import pytest
 import torch
 from small_networks import SCHEME, SPEC, UNET, randomize
 
-from srkd.checkpoint import Header, save_checkpoint
+from srkd.checkpoint import save_checkpoint
+from srkd.header import Header
 from srkd.plan_build import build_plan
 from srkd.ptv3 import PTv3, PTv3Config
 from srkd_train.__main__ import main

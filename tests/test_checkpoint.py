@@ -17,9 +17,10 @@ from small_networks import SCHEME, SPEC, header_of, small_cdsegnet, small_ptv3
 
 from srkd import checkpoint as module
 from srkd.architectures import ARCHITECTURES, Network, build_network, config_from_dict
-from srkd.checkpoint import Header, file_sha256, load_checkpoint, read_header, save_checkpoint
+from srkd.checkpoint import file_sha256, load_checkpoint, read_header, save_checkpoint
 from srkd.diffusion import DiffusionConfig
 from srkd.errors import CheckpointError
+from srkd.header import Header
 from srkd.labels import get_scheme
 
 Json = dict[str, Any]

@@ -16,11 +16,11 @@ from srkd.input_spec import InputSpec
 from srkd.labels import LabelScheme, get_scheme
 from srkd_train.config import DataConfig, DistillConfig, RunConfig
 from srkd_train.data import crops
+from srkd_train.data.augment import Augment
 from srkd_train.data.dense_part import Thinned, dense_part, raw_part, run_part, scored_part
 from srkd_train.data.loader import TrainingBatches
 from srkd_train.data.part import Part
 from srkd_train.data.sample import Sample
-from srkd_train.data.transforms import Augment
 from srkd_train.losses.nearest import join
 
 ROOM = Augment(

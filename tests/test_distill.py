@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from tiny_runs import tiny_words
 
 from srkd.architectures import build_network
-from srkd.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
+from srkd.checkpoint import load_checkpoint, read_header, save_checkpoint
 from srkd.errors import CheckpointError, ConfigError, TrainingError
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.labels import get_scheme
 from srkd.segmenter import Segmenter

@@ -13,8 +13,9 @@ from tiny_runs import tiny_words
 pytest.importorskip("rosbags.rosbag2", reason="needs rosbags (the `bags` extra)")
 
 from srkd.architectures import build_network
-from srkd.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
+from srkd.checkpoint import load_checkpoint, read_header, save_checkpoint
 from srkd.errors import ConfigError, SrkdError
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.io.bags import BagWriter
 from srkd.labels import get_scheme

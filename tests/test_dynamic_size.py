@@ -13,8 +13,9 @@ import yaml
 from small_networks import SCHEME, SPEC, UNET, randomize
 from stand_in_runs import StandIn
 
-from srkd.checkpoint import Header, save_checkpoint
+from srkd.checkpoint import save_checkpoint
 from srkd.errors import ConfigError
+from srkd.header import Header
 from srkd.ptv3 import PTv3, PTv3Config
 from srkd_train.__main__ import main
 from srkd_train.config import DistillConfig

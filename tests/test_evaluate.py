@@ -12,9 +12,10 @@ import torch
 from nuscenes_makers import make_nuscenes
 
 from srkd.architectures import build_network
-from srkd.checkpoint import Header, save_checkpoint
+from srkd.checkpoint import save_checkpoint
 from srkd.cloud import Cloud
 from srkd.errors import CheckpointError, ConfigError
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.labels import get_scheme
 from srkd.segmenter import Labels, Segmenter

@@ -21,17 +21,18 @@ import pytest
 from small_networks import SCHEME, SPEC, UNET, randomize
 from stand_in_runs import StandIn
 
-from srkd.checkpoint import Header, read_header, save_checkpoint
+from srkd.checkpoint import read_header, save_checkpoint
 from srkd.errors import ConfigError, SrkdError
+from srkd.header import Header
 from srkd.ptv3 import PTv3, PTv3Config
 from srkd_train.__main__ import main
 from srkd_train.config import DistillConfig, RunConfig
 from srkd_train.experiments.cost import to_markdown
 from srkd_train.experiments.outcome import run_comparison
-from srkd_train.experiments.pool import Pool, Stopped, ordered
+from srkd_train.experiments.pool import Pool, Stopped
 from srkd_train.experiments.presets import PRESETS
 from srkd_train.experiments.rows import COMPARISONS
-from srkd_train.experiments.run import Run, folder_name, override
+from srkd_train.experiments.run import Run, folder_name, ordered, override
 from srkd_train.experiments.setup import Setup, read_setup
 from srkd_train.experiments.statistics import Summary, gap_closed
 from srkd_train.experiments.step_cost import StepCost

@@ -14,7 +14,8 @@ import torch
 from small_networks import SCHEME, SPEC, randomize
 
 from srkd.cdsegnet import CDSegNet, CDSegNetConfig
-from srkd.checkpoint import Header, save_checkpoint
+from srkd.checkpoint import save_checkpoint
+from srkd.header import Header
 from srkd.nn.unet import UNetConfig
 from srkd.plan import GeometryPlan
 from srkd.plan_build import build_plan

@@ -18,9 +18,9 @@ import torch
 from real_data import real_data
 from small_networks import SCHEME, SPEC, header_of, small_ptv3
 
-from srkd.checkpoint import Header
 from srkd.cloud import Cloud
 from srkd.errors import CloudError, ConfigError, SrkdError
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.intensity import POORER
 from srkd.io.pointcloud2 import Field, RawCloud

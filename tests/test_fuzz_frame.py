@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from real_data import real_data
 from small_networks import SCHEME, SPEC, small_ptv3
 
-from srkd.checkpoint import Header
 from srkd.errors import CloudError
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.segmenter import Labels, Segmenter
 from srkd_ros.frame import FrameOptions, LabelledFrame, label_frame

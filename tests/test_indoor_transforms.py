@@ -17,8 +17,8 @@ from srkd.errors import CloudError, ConfigError
 from srkd.voxel import voxelize
 from srkd_train.config import RunConfig
 from srkd_train.data import crops, indoor_transforms, transforms
+from srkd_train.data.augment import Augment
 from srkd_train.data.sample import Sample
-from srkd_train.data.transforms import Augment
 from srkd_train.options import parse, to_yaml
 
 

@@ -11,11 +11,11 @@ from srkd.architectures import build_network
 from srkd.cloud import Cloud
 from srkd.input_spec import InputSpec
 from srkd.labels import get_scheme
+from srkd_train.data.augment import Augment
 from srkd_train.data.batch import Batch
 from srkd_train.data.loader import TrainingBatches
 from srkd_train.data.mix import merge, merge_pairs
 from srkd_train.data.sample import Sample
-from srkd_train.data.transforms import Augment
 
 SPEC = InputSpec(0.5)
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from srkd.architectures import build_network
-from srkd.checkpoint import Header, save_checkpoint
+from srkd.checkpoint import save_checkpoint
 from srkd.errors import CheckpointError, ConfigError, SrkdError
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.io.pointcloud2 import decode
 from srkd.labels import get_scheme

@@ -21,10 +21,10 @@ from srkd.architectures import build_network
 from srkd.errors import CloudError, ConfigError
 from srkd.input_spec import InputSpec
 from srkd.labels import IGNORE
+from srkd_train.data.augment import Augment
 from srkd_train.data.loader import EvaluationBatches, TrainingBatches
 from srkd_train.data.normals import vertex_normals
 from srkd_train.data.scannet import ScanNet
-from srkd_train.data.transforms import Augment
 
 WALL, FLOOR, SINK, CEILING = 1, 2, 34, 22  # ids of NYU40; the last one is not among the 20 classes
 COLOR: Properties = [("uchar", name) for name in ("red", "green", "blue", "alpha")]

@@ -22,7 +22,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import PointCloud2, PointField
 
 from srkd.architectures import build_network
-from srkd.checkpoint import Header, file_sha256, save_checkpoint
+from srkd.checkpoint import file_sha256, save_checkpoint
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.io.pointcloud2 import read_fields
 from srkd.labels import get_scheme

@@ -16,8 +16,9 @@ from stand_in_runs import StandIn
 
 pytest.importorskip("rosbags.rosbag2", reason="needs rosbags (the `bags` extra)")
 
-from srkd.checkpoint import Header, save_checkpoint
+from srkd.checkpoint import save_checkpoint
 from srkd.errors import ConfigError
+from srkd.header import Header
 from srkd.io.bags import BagReader
 from srkd.ptv3 import PTv3, PTv3Config
 from srkd_train.__main__ import main

@@ -15,8 +15,9 @@ from tiny_runs import tiny_words
 from torch import Tensor
 
 from srkd.architectures import NANO_SPUNET, SPUNET, build_network, config_from_dict, config_to_dict
-from srkd.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
+from srkd.checkpoint import load_checkpoint, read_header, save_checkpoint
 from srkd.errors import CheckpointError
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.labels import get_scheme
 from srkd.plan import GeometryPlan

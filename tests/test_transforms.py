@@ -11,8 +11,8 @@ from numpy.random import default_rng
 from srkd.cloud import Cloud
 from srkd.errors import ConfigError
 from srkd_train.data import crops, transforms
+from srkd_train.data.augment import Augment
 from srkd_train.data.sample import Sample
-from srkd_train.data.transforms import Augment
 
 
 @pytest.fixture

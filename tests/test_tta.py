@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from srkd.architectures import build_network
-from srkd.checkpoint import Header
 from srkd.cloud import Cloud
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.labels import get_scheme
 from srkd.segmenter import Segmenter

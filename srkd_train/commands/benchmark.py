@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from srkd.architectures import ARCHITECTURES, build_network
-from srkd.checkpoint import Header
 from srkd.cloud import Cloud
 from srkd.errors import ConfigError
+from srkd.header import Header
 from srkd.intensity import match_intensity
 from srkd.io.atomic import write_atomic
 from srkd.io.files import find_clouds, read_cloud

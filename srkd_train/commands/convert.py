@@ -16,9 +16,10 @@ from torch import Tensor
 
 from srkd.architectures import ARCHITECTURES, build_network, config_to_dict, network_from_config
 from srkd.cdsegnet import CDSegNetConfig
-from srkd.checkpoint import Header, file_sha256, save_checkpoint
+from srkd.checkpoint import file_sha256, save_checkpoint
 from srkd.diffusion import DiffusionConfig
 from srkd.errors import CheckpointError, ConfigError
+from srkd.header import Header
 from srkd.input_spec import InputSpec
 from srkd.labels import get_scheme
 from srkd.public_weights import Matched, match_public

@@ -16,9 +16,10 @@ from srkd_train.cli import table
 from srkd_train.experiments.cost import measure_cost, write_cost
 from srkd_train.experiments.outcome import run_comparison
 from srkd_train.experiments.pictures import draw_pictures
-from srkd_train.experiments.pool import Pool, Stopped, ordered
+from srkd_train.experiments.pool import Pool, Stopped
 from srkd_train.experiments.presets import PRESETS
 from srkd_train.experiments.rows import COMPARISONS, gap
+from srkd_train.experiments.run import ordered
 from srkd_train.experiments.setup import Setup, read_setup
 from srkd_train.records import without_folder
 

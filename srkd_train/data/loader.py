@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from srkd.input_spec import InputSpec
 from srkd.labels import LabelScheme
 from srkd.plan import PlanSpec
+from srkd_train.data.augment import Augment
 from srkd_train.data.batch import Batch, collate, lowest_cell, prepare
 from srkd_train.data.mix import merge_pairs
 from srkd_train.data.sample import Sample, select
-from srkd_train.data.transforms import Augment
 from srkd_train.data.workers import Carrying, Raising
 
 GROUPS_AT_ONCE = 16

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from srkd.architectures import Network, build_network
-from srkd.checkpoint import Header, load_checkpoint, read_header
+from srkd.checkpoint import load_checkpoint, read_header
 from srkd.cloud import Cloud
 from srkd.device import resolve_device
+from srkd.header import Header
 from srkd.labels import LabelScheme
 from srkd.progress import Progress
 from srkd.segmenter import STAGES, Segmenter

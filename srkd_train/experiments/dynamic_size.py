@@ -124,10 +124,8 @@ def notes(setup: Setup) -> list[str]:
         " along. They are made with ground truth: scores on them are not those of a robot.",
     ]
     if setup.more_teachers:
-        found.append(
-            f"Chosen classes: {', '.join(CHOSEN[base.data.name])}. Clipped: added points within"
-            f" {_clip_words(base.data.name)} m."
-        )
+        box = " ".join(f"{value:g}" for value in CLIP_M.get(base.data.name, _SOURCE_CLIP_M))
+        found.append(f"Chosen classes: {', '.join(CHOSEN[base.data.name])}. Clipped: added points within {box} m.")
     if not _scored_dense(base.data):
         found.append("The clouds of the score have no poses, so teachers are scored on single frames alone.")
     return found
@@ -172,10 +170,6 @@ def _kinds(setup: Setup) -> dict[str, Accumulation]:
         "chosen classes": replace(frames, classes=classes),
         "chosen classes, clipped": replace(frames, classes=classes, clip_m=clip),
     }
-
-
-def _clip_words(data_name: str) -> str:
-    return " ".join(f"{value:g}" for value in CLIP_M.get(data_name, _SOURCE_CLIP_M))
 
 
 def _folder(setup: Setup, frames: Accumulation) -> Path:

@@ -18,15 +18,13 @@ from typing import Any
 from srkd.errors import SrkdError
 from srkd.progress import Progress
 from srkd_train.cli import checkpoint_path
-from srkd_train.experiments.run import Run, folder_name
+from srkd_train.experiments.run import Run, folder_name, ordered
 from srkd_train.experiments.workplace import Workplace
 
 _POLL_S = 0.2
 _PATIENCE_S = 120.0
 """For a run to save and end after SIGTERM; a step of a large network is not interrupted."""
 _QUOTED_CHARACTERS = 300
-_OVERHEAD_STEPS = 20
-"""Starting and scoring a run take as long as some of its steps."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ class Pool:
         if waiting:
             places = [place for place in map(self.place, waiting) if place is not None]
             before = sum(place.step() for place in places)
-            progress = Progress(sum(map(_work, waiting)), "steps", done=before)
+            progress = Progress(sum(run.work for run in waiting), "steps", done=before)
             progress.say(f"{len(wanted)} runs, {len(wanted) - len(waiting)} of them done before")
             with self._signals():
                 try:
@@ -161,7 +159,7 @@ class Pool:
             if progress.due:
                 at_work = [child.place for child in self._children] + self._elsewhere
                 steps = {place.run.label: place.step() for place in at_work}
-                reached = sum(map(_work, finished)) + sum(steps.values())
+                reached = sum(run.work for run in finished) + sum(steps.values())
                 progress.done = max(reached, progress.done) - 1  # a run that was killed goes on from before
                 now = ", ".join(f"{label} at step {step}" for label, step in steps.items())
                 others = f" ({len(self._elsewhere)} with another process)" if self._elsewhere else ""
@@ -248,16 +246,3 @@ class Pool:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _work(run: Run) -> int:
-    return run.steps + _OVERHEAD_STEPS
-
-
-def ordered(runs: Sequence[Run]) -> list[Run]:
-    """The runs and those that they need, each once, needs first."""
-    found: dict[Run, None] = {}
-    for run in runs:
-        for need in (*ordered(run.needs), run):
-            found.setdefault(need)
-    return list(found)

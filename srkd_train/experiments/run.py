@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -25,6 +25,8 @@ Verb = Literal["pretrain", "distill", "evaluate"]
 Changed = TypeVar("Changed", bound=RunConfig)
 
 _KEY_CHARACTERS = 12
+_OVERHEAD_STEPS = 20
+"""Starting and scoring a run take as long as some of its steps."""
 _MADE_WITHOUT: tuple[tuple[str, ...], ...] = (
     ("out",),
     *((name,) for name in SWITCHES),
@@ -66,9 +68,23 @@ class Run:
         return 0 if self.verb == "evaluate" else self.config.trainer.max_steps
 
     @property
+    def work(self) -> int:
+        """How long it takes, in steps."""
+        return self.steps + _OVERHEAD_STEPS
+
+    @property
     def needs(self) -> tuple[Run, ...]:
         """Runs that must be complete before."""
         return tuple(each for each in (self.source, self.start) if isinstance(each, Run))
+
+
+def ordered(runs: Sequence[Run]) -> list[Run]:
+    """The runs and those that they need, each once, needs first."""
+    found: dict[Run, None] = {}
+    for run in runs:
+        for need in (*ordered(run.needs), run):
+            found.setdefault(need)
+    return list(found)
 
 
 def override(config: Changed, values: Mapping[str, Any]) -> Changed:

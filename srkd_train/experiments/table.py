@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from srkd.architectures import config_from_dict, network_from_config
-from srkd.checkpoint import Header
 from srkd.errors import ConfigError
+from srkd.header import Header
 from srkd.io.atomic import write_atomic
 from srkd_train.experiments.plot import draw
 from srkd_train.experiments.rows import BASELINE, Row

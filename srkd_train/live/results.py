@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srkd.checkpoint import Header
+from srkd.header import Header
 from srkd.score import Score
 from srkd_train.cli import table
 from srkd_train.demo_offline import SENSOR, DemoOptions

@@ -27,7 +27,6 @@ from srkd_train.losses.numerics import (
 )
 
 Spread = Literal["log_sd", "variance"]
-
 LEAST_VARIANCE = 1e-6
 """Added to variances under a logarithm: a channel that does not vary then has a standard deviation of 0.001."""
 _BLOCK_ENTRIES = 2**18

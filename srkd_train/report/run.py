@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from srkd.checkpoint import Header, read_header
+from srkd.checkpoint import read_header
 from srkd.errors import CheckpointError, ConfigError
+from srkd.header import Header
 from srkd.labels import SCHEMES, LabelScheme
 from srkd_train.objective import PRESETS
 from srkd_train.report.classes import numbered_scheme
