@@ -200,3 +200,18 @@ def test_mistakes_are_one_line(words: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         prepare.main(words)
     assert "\n" not in str(caught.value)
+
+
+def test_every_damaged_tfrecord_is_named_and_the_others_are_counted(tmp_path: Path, capsys: Capture) -> None:
+    paths = [write_v1(tmp_path / "validation", [Scan()], name) for name in ("a", "b", "c")]
+    for path in (paths[0], paths[2]):
+        path.write_bytes(path.read_bytes()[:-100])
+    words = ["verify", "waymo", "--data.root", str(tmp_path), "--split", "val", "--cache-dir", str(tmp_path / "kept")]
+    assert main(words) == 1
+    told = capsys.readouterr().out
+    assert [str(path) in told for path in paths] == [True, False, True]
+    assert "3 of the 202 segments" in told and "vegetation" in told
+    paths[1].write_bytes(b"")
+    assert main(words) == 1
+    told = capsys.readouterr().out
+    assert all(str(path) in told for path in paths) and "no frame has" not in told

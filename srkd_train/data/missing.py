@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from srkd.errors import CloudError
-from srkd_train.data.catalog import split_part
+from srkd_train.data.catalog import TITLES, split_part
 from srkd_train.data.part import Part
 from srkd_train.data.semantickitti import SPLITS
 from srkd_train.data.subset import Picked
+from srkd_train.data.waymo import Waymo
 
 SEQUENCE_SCANS = {
     f"{number:02d}": scans
@@ -101,4 +102,20 @@ def look(
         part = split_part(name, split, root=root, sequences=sequences, **options)
         return part, problems + own_problems(part.clouds)
     except CloudError as error:
-        return None, [*problems, " ".join(str(error).split())]
+        if name == "waymo" and root is not None:
+            return _rest_of_waymo(root, split, options.get("cache"))
+        return None, [*problems, _line(error)]
+
+
+def _rest_of_waymo(root: str, split: str, cache: Path | None) -> tuple[Part | None, list[str]]:
+    """What can be read of a split with damaged TFRecord files, and all of these by name."""
+    damaged: list[str] = []
+    try:
+        clouds = Waymo(root, split, index_dir=cache, damaged=damaged)
+    except CloudError as error:
+        return None, damaged or [_line(error)]
+    return Part(clouds, f"{TITLES['waymo']} {split}"), damaged + own_problems(clouds)
+
+
+def _line(error: CloudError) -> str:
+    return " ".join(str(error).split())

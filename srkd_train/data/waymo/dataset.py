@@ -38,6 +38,8 @@ class Waymo(Dataset[Sample]):
         returns: 2 for both returns of every laser pulse, 1 for the first.
         index_dir: keep the list of frames of TFRecord files here, for the next time.
         check: hold every record of a TFRecord file against its checksum when it is read.
+        damaged: takes a line for each TFRecord file whose frames cannot be listed, which is then left out; None: that
+            is an error.
 
     Raises:
         ConfigError: the split or number of returns is unknown, or pyarrow is needed and not installed.
@@ -54,6 +56,7 @@ class Waymo(Dataset[Sample]):
         returns: int = 2,
         index_dir: str | os.PathLike[str] | None = None,
         check: bool = True,
+        damaged: list[str] | None = None,
     ) -> None:
         if split not in FOLDERS:
             raise ConfigError(f"split: unknown {split!r}, expected {' | '.join(FOLDERS)}")
@@ -67,9 +70,10 @@ class Waymo(Dataset[Sample]):
         self._frames: Sequence[V1Frame | V2Frame]
         if files := _files(self.folder, "*.tfrecord"):
             self.segments = len(files)
+            kept = None if index_dir is None else Path(index_dir)
             self._frames = [
                 frame
-                for frames in indexed(files, v1.find_frames, None if index_dir is None else Path(index_dir))
+                for frames in indexed(files, v1.find_frames, kept, damaged)
                 for frame in sorted(frames, key=lambda frame: frame.stamp_us)
                 if frame.has_labels or not labelled
             ]

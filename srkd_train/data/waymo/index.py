@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from srkd.errors import CloudError
 from srkd.io.atomic import write_atomic
 from srkd_train.data.waymo.tfrecord import Record
 from srkd_train.data.waymo.v1 import V1Frame
@@ -18,7 +19,10 @@ _VERSION = 1
 
 
 def indexed(
-    files: Sequence[Path], find: Callable[[Path], list[V1Frame]], folder: Path | None
+    files: Sequence[Path],
+    find: Callable[[Path], list[V1Frame]],
+    folder: Path | None,
+    damaged: list[str] | None = None,
 ) -> Iterator[list[V1Frame]]:
     """The frames of each file in turn, from the kept list where the file has the same size and time as then.
 
@@ -26,6 +30,7 @@ def indexed(
         files: TFRecord files of one folder.
         find: looks for the frames of one.
         folder: where the list is kept; None keeps none.
+        damaged: takes a line for each file that `find` refuses, which is then left out; None: that is an error.
 
     Raises:
         CloudError: as `find`.
@@ -38,7 +43,13 @@ def indexed(
             stamp = _stamp(file)
             entry = known.get(str(file.absolute()))
             if not isinstance(entry, dict) or entry.get("stamp") != stamp or "frames" not in entry:
-                frames = find(file)
+                try:
+                    frames = find(file)
+                except CloudError as error:
+                    if damaged is None:
+                        raise
+                    damaged.append(str(error))
+                    continue
                 rows = [[*frame.record, frame.segment, frame.stamp_us, frame.has_labels] for frame in frames]
                 entry = known[str(file.absolute())] = {"stamp": stamp, "frames": rows}
                 changed = True
