@@ -16,7 +16,7 @@ from srkd_train.cli import checkpoint_path
 from srkd_train.config import RunConfig
 from srkd_train.data.catalog import final_part
 from srkd_train.data.dense_part import scored_part
-from srkd_train.data.loader import spread_indices
+from srkd_train.data.order import spread_indices
 from srkd_train.data.part import Part
 from srkd_train.evaluation import evaluate
 from srkd_train.metrics import Score

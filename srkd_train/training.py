@@ -25,9 +25,9 @@ from srkd_train.data.loader import (
     Loader,
     TrainingBatches,
     evaluation_loader,
-    spread_indices,
     training_loader,
 )
+from srkd_train.data.order import spread_indices
 from srkd_train.data.part import Part
 from srkd_train.distributed import convert_sync_batchnorm
 from srkd_train.metrics import Score

@@ -3,11 +3,13 @@
 """A few steps of a run, to know what the whole will cost before anything is written."""
 
 import resource
+import shutil
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -16,6 +18,7 @@ from srkd.labels import LabelScheme
 from srkd.progress import clock
 from srkd_train.config import RunConfig
 from srkd_train.data.dense_part import run_part
+from srkd_train.data.loader import PREFETCHED
 from srkd_train.modules import Segmentation
 from srkd_train.process import prepare_process
 from srkd_train.training import training_batches
@@ -46,6 +49,15 @@ class Trial:
     """Of the whole run."""
     workers: int
     """Processes that make batches."""
+    batch_bytes: int
+    """Of a batch, its plan included."""
+    shared_bytes: int | None
+    """Shared memory that is free; None where nobody says."""
+
+    @property
+    def queued_bytes(self) -> int:
+        """Shared memory of the batches that workers make ahead."""
+        return self.workers * PREFETCHED * self.batch_bytes
 
     @property
     def total_s(self) -> float:
@@ -61,9 +73,19 @@ class Trial:
             f" {self.voxels:,} voxels a step{dense}\n"
             f"{self.step_s:.3f} s a step, {self.data_s:.3f} s to make its batch in one process"
             f" ({self.workers} beside the training)\n"
-            f"{self.memory_bytes / 2**30:.2f} GiB at most\n"
+            f"{self.memory_bytes / 2**30:.2f} GiB at most{self._queue()}\n"
             f"about {clock(self.total_s)} h:mm:ss for {self.steps:,} steps, validations not included\n"
         )
+
+    def _queue(self) -> str:
+        """In words; containers often have 64 MiB of shared memory, and a run that fills it is killed."""
+        if not self.workers:
+            return ""
+        words = f", and {self.queued_bytes / 2**20:.0f} MiB of shared memory for batches made ahead"
+        if self.shared_bytes is None or self.queued_bytes <= self.shared_bytes:
+            return words
+        free = self.shared_bytes / 2**20
+        return f"{words}; {free:.0f} MiB are free: --trainer.num_workers 0, or more of it (docker run --shm-size)"
 
 
 def try_steps(
@@ -87,7 +109,7 @@ def try_steps(
     batches = training_batches(config, part, module.plan_spec, dense_spec=module.dense_plan_spec)
     optimizer = module.configure_optimizers()["optimizer"]
     precision = {"32": "fp32", "bf16": "bf16", "16": "fp16"}[config.trainer.precision]
-    data_s, step_s, voxels, dense_voxels = [], [], [], []
+    data_s, step_s, voxels, dense_voxels, sizes = [], [], [], [], []
     for step in range(_WARM_UP + _STEPS):
         start = time.perf_counter()
         batch = batches[step]
@@ -105,6 +127,7 @@ def try_steps(
         data_s.append(made - start)
         step_s.append(time.perf_counter() - made)
         voxels.append(len(batch.label))
+        sizes.append(batch.nbytes)
         dense_voxels.append(0 if batch.dense is None else len(batch.dense.label))
     peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Trial(
@@ -118,4 +141,13 @@ def try_steps(
         memory_bytes=peak,
         steps=config.trainer.max_steps,
         workers=config.trainer.num_workers,
+        batch_bytes=max(sizes),
+        shared_bytes=_free_bytes(Path("/dev/shm")),
     )
+
+
+def _free_bytes(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None

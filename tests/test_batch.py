@@ -21,11 +21,10 @@ from srkd_train.data.batch import Batch, collate, prepare
 from srkd_train.data.loader import (
     EvaluationBatches,
     TrainingBatches,
-    epoch_order,
     evaluation_loader,
-    spread_indices,
     training_loader,
 )
+from srkd_train.data.order import epoch_order, spread_indices
 from srkd_train.data.sample import Sample
 
 SPEC = InputSpec(0.5, max_range_m=15.0)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Raw and dense clouds from the data set to the batch: they stay where they lie in one another, on one lattice."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -153,6 +154,12 @@ def test_a_batch_has_both_clouds_on_one_lattice(augment: Augment, mix_p: float, 
     )
     assert len(rows) > 0.8 * min(len(batch.label), len(dense.label)) and len(rows) == len(twins)
     assert not dense.plan.orders and batch.plan.orders
+
+
+def test_a_batch_knows_its_size() -> None:
+    """All that is pickled, but for some names of tables and the like."""
+    for batch in (batches(STREET)[0], batches(STREET, dense=False)[0]):
+        assert batch.nbytes <= len(pickle.dumps(batch)) < 1.1 * batch.nbytes
 
 
 def test_a_batch_is_a_function_of_its_step() -> None:

@@ -4,6 +4,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -250,7 +251,21 @@ def test_a_dry_run_tells_costs_and_writes_nothing(
     assert command.main(words(out, cache, teacher, "--dry-run")) == 0
     text = capsys.readouterr().out
     assert "s a step" in text and "GiB" in text and "h:mm:ss for 2 steps" in text
+    assert "shared memory" not in text
     assert not out.exists()
+
+
+def test_a_dry_run_tells_the_shared_memory_of_batches_made_ahead(
+    tmp_path: Path, cache: Path, teacher: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = words(tmp_path / "run", cache, teacher, "--dry-run", "--trainer.num_workers", "100")
+    monkeypatch.setattr("srkd_train.trial._free_bytes", lambda _: 2**40)
+    assert command.main(many) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"GiB at most, and [1-9]\d* MiB of shared memory for batches made ahead$", text, re.MULTILINE)
+    monkeypatch.setattr("srkd_train.trial._free_bytes", lambda _: 3 * 2**20)
+    assert command.main(many) == 0
+    assert "; 3 MiB are free: --trainer.num_workers 0, or more of it" in capsys.readouterr().out
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, cache: Path, teacher: Path) -> None:

@@ -21,7 +21,7 @@ from srkd_train.cli import Parser, add_runtime_arguments, checkpoint_path, load_
 from srkd_train.config import cache_dir
 from srkd_train.data.catalog import DATA_SPLITS, split_part
 from srkd_train.data.dense_part import dense_part, raw_part
-from srkd_train.data.loader import spread_indices
+from srkd_train.data.order import spread_indices
 from srkd_train.data.part import Part
 from srkd_train.evaluation import PROTOCOLS, evaluate
 from srkd_train.feature_noise import with_noise

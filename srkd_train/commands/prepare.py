@@ -14,8 +14,8 @@ from srkd_train.cli import EXIT_FAILED, EXIT_OK, make_parser
 from srkd_train.commands.verify import add_data_arguments, listed, page
 from srkd_train.config import DataConfig, DistillConfig, cache_dir
 from srkd_train.data.catalog import final_part, training_part, validation_part
-from srkd_train.data.loader import spread_indices
 from srkd_train.data.missing import own_problems, semantickitti_problems
+from srkd_train.data.order import spread_indices
 from srkd_train.data.part import Part
 from srkd_train.data.tally import frequency_path, tally, write_frequency
 from srkd_train.options import parse

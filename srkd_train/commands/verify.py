@@ -13,8 +13,8 @@ from srkd.progress import Progress
 from srkd_train.cli import EXIT_FAILED, EXIT_OK, Parser, make_parser, table
 from srkd_train.config import cache_dir
 from srkd_train.data.catalog import DATA_SPLITS
-from srkd_train.data.loader import spread_indices
 from srkd_train.data.missing import look
+from srkd_train.data.order import spread_indices
 from srkd_train.data.tally import Tally, tally
 
 SHOWN = 20

@@ -67,6 +67,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of all its tensors, its plan's and its dense clouds' included."""
+        own = (self.features, self.label, self.xyz, self.row, self.raw_label, *self.plan.tables.values())
+        return sum(each.nbytes for each in own if each is not None) + (0 if self.dense is None else self.dense.nbytes)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """The batch on another device."""
         return replace(

@@ -3,7 +3,7 @@
 """Data loaders whose every batch is a function of (seed, step), so that a resumed run sees what an unbroken one saw."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from srkd.input_spec import InputSpec
 from srkd.labels import LabelScheme
@@ -19,11 +19,12 @@ from srkd.plan import PlanSpec
 from srkd_train.data.augment import Augment
 from srkd_train.data.batch import Batch, collate, lowest_cell, prepare
 from srkd_train.data.mix import merge_pairs
+from srkd_train.data.order import StepSampler, epoch_order
 from srkd_train.data.sample import Sample, select
 from srkd_train.data.workers import Carrying, Raising
 
-GROUPS_AT_ONCE = 16
-"""Groups of clouds that an epoch mixes at a time."""
+PREFETCHED = 2
+"""Batches that each worker makes ahead; they wait in shared memory."""
 
 
 class LabelledClouds(Protocol):
@@ -35,20 +36,6 @@ class LabelledClouds(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Sample: ...
-
-
-class StepSampler(Sampler[int]):
-    """Step numbers from `start` to `steps`; its length is `steps`, whatever the start, as Lightning counts."""
-
-    def __init__(self, steps: int, *, start: int = 0) -> None:
-        self.steps = steps
-        self.start = start
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.start, self.steps))
-
-    def __len__(self) -> int:
-        return self.steps
 
 
 class TrainingBatches(Dataset[Batch]):
@@ -211,36 +198,15 @@ def evaluation_loader(batches: EvaluationBatches, *, num_workers: int) -> Loader
     return Loader(Carrying(batches), batch_size=None, shuffle=False, **_workers(num_workers))
 
 
-def epoch_order(length: int, group: int, rng: Generator) -> NDArray[np.int64]:
-    """A random order of `range(length)` in which clouds that are made together come within a short while.
-
-    Groups are shuffled, and clouds are shuffled among 16 groups at a time. A street costs a second to build and gives
-    many scans; in a plain permutation a first epoch would build every street before the first hundred steps are over.
-
-    Args:
-        length: number of clouds.
-        group: number of successive clouds made together; 1 gives a plain permutation.
-        rng: draws the order.
-    """
-    if group == 1:
-        return rng.permutation(length)
-    groups = [np.arange(start, min(start + group, length)) for start in range(0, length, group)]
-    dealt = rng.permutation(len(groups))
-    windows = [dealt[start : start + GROUPS_AT_ONCE] for start in range(0, len(dealt), GROUPS_AT_ONCE)]
-    return np.concatenate([rng.permutation(np.concatenate([groups[index] for index in window])) for window in windows])
-
-
-def spread_indices(length: int, limit: int | None) -> list[int]:
-    """All of `range(length)`, or `limit` of them at even distances."""
-    if limit is None or limit >= length:
-        return list(range(length))
-    return [int(index) for index in np.linspace(0, length - 1, limit).round()]
-
-
 def _workers(count: int) -> dict[str, Any]:
     if count == 0:
         return {"num_workers": 0}
-    return {"num_workers": count, "prefetch_factor": 2, "worker_init_fn": _start_worker, "persistent_workers": False}
+    return {
+        "num_workers": count,
+        "prefetch_factor": PREFETCHED,
+        "worker_init_fn": _start_worker,
+        "persistent_workers": False,
+    }
 
 
 def _start_worker(_: int) -> None:

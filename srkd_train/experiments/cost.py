@@ -24,7 +24,7 @@ from srkd.segmenter import STAGES, Segmenter
 from srkd_train.cli import checkpoint_path
 from srkd_train.data.catalog import final_part
 from srkd_train.data.dense_part import run_part
-from srkd_train.data.loader import spread_indices
+from srkd_train.data.order import spread_indices
 from srkd_train.experiments.nearest_cost import nearest_line, time_nearest
 from srkd_train.experiments.plot import draw_bars
 from srkd_train.experiments.setup import Setup

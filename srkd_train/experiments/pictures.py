@@ -9,7 +9,7 @@ from pathlib import Path
 
 from srkd.segmenter import Segmenter
 from srkd_train.data.catalog import final_part
-from srkd_train.data.loader import spread_indices
+from srkd_train.data.order import spread_indices
 from srkd_train.experiments.outcome import weights_of
 from srkd_train.experiments.pool import Pool
 from srkd_train.experiments.rows import gap
