@@ -32,6 +32,7 @@ from srkd.io.bags import (
     CloudMessage,
     cloud_message,
 )
+from srkd.memory import Trimmer
 from srkd.progress import Progress
 from srkd_ros.command_line import EXIT_FAILED, EXIT_OK, OneLineParser
 from srkd_ros.densify_parameters import add_arguments
@@ -151,6 +152,7 @@ def _label(args: argparse.Namespace, reader: BagReader, bag: BagWriter, names: d
     outcome = Outcome()
     progress = Progress(sum(topic.count for topic in reader.topics if topic.name in names), "labelled")
     noted: set[str] = set()
+    trimmer = Trimmer()
     if model.note:
         progress.say(f"note: {model.note}")
     past = BagPast(args, reader, names, options, progress.say) if args.num_past_frames else None
@@ -189,6 +191,7 @@ def _label(args: argparse.Namespace, reader: BagReader, bag: BagWriter, names: d
                     noted.add(note)
                     progress.say(f"note: {message.topic}: {note}")
             progress.step(message.topic)
+            trimmer.after_item()
     progress.close()
     return outcome
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from srkd.segmenter import Segmenter
 from srkd_train.data.catalog import final_part
+from srkd_train.data.dense_part import raw_part
 from srkd_train.data.order import spread_indices
 from srkd_train.experiments.outcome import weights_of
 from srkd_train.experiments.pool import Pool
@@ -35,7 +36,7 @@ def draw_pictures(setup: Setup, pool: Pool, folder: Path, *, command: Sequence[s
     order = ("baseline", "distilled", "teacher")
     device = "cpu" if setup.base.trainer.accelerator == "cpu" else "auto"
     segmenters = {name: Segmenter.load(weights_of(runs[name], results), device=device) for name in order}
-    part = final_part(setup.base.data)
+    part = raw_part(final_part(setup.base.data), setup.base.data.raw_share)
     indices = list(map(int, setup.values)) if setup.values else spread_indices(len(part.clouds), _CLOUDS)
     indoors = setup.base.data.name == "scannet"
     written, entries = [], []
