@@ -13,6 +13,8 @@ from srkd.input_spec import InputSpec
 from srkd_train.data.augment import Augment
 from srkd_train.objective_config import ObjectiveConfig
 
+HELD_OUT_SEEDS = (10000, 10020)
+"""Street seeds of the held-out set: the first, and one past the last."""
 DataName = Literal["street", "semantickitti", "nuscenes", "waymo", "scannet", "bag"]
 
 WHOLE = "whole"
@@ -100,16 +102,14 @@ class DataConfig:
             raise ConfigError("data.dense_val=true scores on dense clouds: give their folder, --data.dense_root DIR")
         if self.dense_root is not None and self.name == "bag":
             raise ConfigError(f"data.dense_root={self.dense_root}: clouds of bags have no dense ones, leave it out")
+        if self.name == "semantickitti" and self.dense_root not in (None, WHOLE) and self.share < 1:
+            raise ConfigError(f"data.share={self.share}: dense clouds bring labels of all scans, give data.sequences")
         if self.dense_root == WHOLE and self.raw_share == 1:
             raise ConfigError("data.dense_root=whole is denser than thinned clouds only: give data.raw_share below 1")
         if self.name == "street" and max(self.seeds[0], self.val_seeds[0]) < min(self.seeds[1], self.val_seeds[1]):
             raise ConfigError(
                 f"data.val_seeds={list(self.val_seeds)} overlaps data.seeds={list(self.seeds)}, separate them"
             )
-
-
-HELD_OUT_SEEDS = (10000, 10020)
-"""Street seeds of the held-out set: the first, and one past the last."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the objective of distillation is told: terms, weights, temperatures, and where affinities are measured."""
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -82,8 +83,8 @@ class WeightsConfig:
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if value is not None and value < 0:
-                raise ConfigError(f"objective.weights.{entry.name}={value} is negative, give 0 to switch the term off")
+            if value is not None and not 0 <= value < math.inf:
+                raise ConfigError(f"objective.weights.{entry.name}={value} is no weight, give 0 to switch the term off")
 
 
 @dataclass(frozen=True)
@@ -111,16 +112,16 @@ class DenseTermsConfig:
     def __post_init__(self) -> None:
         for name in ("pool_stages", "stats_stages"):
             weights = getattr(self, name)
-            if weights is not None and (min(weights, default=-1) < 0 or sum(weights) == 0):
+            if weights is not None and (not all(0 <= each < math.inf for each in weights) or sum(weights) == 0):
                 raise ConfigError(
                     f"objective.dense.{name}={list(weights)} weighs nothing, give weights from 0, or null"
                 )
         for name in ("knn_radius_m", "knn_tau"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
+            if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"objective.dense.{name}={value} is not positive, give a number above 0")
-        if self.stats_covariance < 0:
-            raise ConfigError(f"objective.dense.stats_covariance={self.stats_covariance} is negative, give 0 for none")
+        if not 0 <= self.stats_covariance < math.inf:
+            raise ConfigError(f"objective.dense.stats_covariance={self.stats_covariance} is no factor, give 0 for none")
         for name in ("adapter_layers", "adapter_width"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"objective.dense.{name}={getattr(self, name)} is too small, give at least 1")
@@ -165,7 +166,7 @@ class ObjectiveConfig:
     def __post_init__(self) -> None:
         for name in ("kl_tau", "channel_tau", "cross_sample_tau", "calibrated_share"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"objective.{name}={value} is not positive, give a number above 0")
         if self.cross_sample_dim is not None and self.cross_sample_dim < 1:
             raise ConfigError(f"objective.cross_sample_dim={self.cross_sample_dim} is no width, at least 1, or null")

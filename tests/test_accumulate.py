@@ -55,7 +55,7 @@ def frame_of(
     classes = np.full(count, number, np.uint8) if label is None else np.array(label, np.uint8)
     return Frame(
         Sample(cloud, classes, f"s/{number}", pose),
-        None if moving is None else np.array(moving, np.int64),
+        np.zeros(count, np.int64) if moving is None else np.array(moving, np.int64),
         objects or {},
     )
 
@@ -65,7 +65,7 @@ class Kept:
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
-        self.names = [frame.sample.name for frame in frames]
+        self.names: list[str | None] = [frame.sample.name for frame in frames]
         self.asked: list[int] = []
         self.alive: weakref.WeakSet[Frame] = weakref.WeakSet()
         self.most = 0
@@ -115,6 +115,24 @@ def test_windows_hold_the_frames_that_are_asked_for(past: int, future: int, ever
         del dense
     assert timeline.asked == sorted(set(timeline.asked))  # every frame once, none that nobody needs
     assert timeline.most <= (past + future) * every + 2  # a window, and the frame that comes next
+
+
+def test_positions_tell_time_where_frames_are_missing() -> None:
+    timeline = Kept([frame_of(number, points(number, 2)) for number in range(9)])
+    timeline.names = [None if number in (3, 5) else name for number, name in enumerate(timeline.names)]
+    config = replace(ALL, past=2, future=2)
+    ((name, dense),) = dense_clouds(timeline, ["s/4"], config)
+    assert name == "s/4" and set(dense.label[~dense.own].tolist()) == {2, 6}
+    with pytest.raises(CloudError, match="s/5: not among the 7 frames"):
+        next(dense_clouds(timeline, ["s/5"], config))
+
+
+def test_where_nothing_tells_what_moves_nothing_is_taken_along_unnoticed() -> None:
+    target, other = (replace(frame_of(number, points(number)), moving=None) for number in range(2))
+    for moving in ("align", "drop"):
+        with pytest.raises(CloudError, match=r"^s/1: no boxes or instances tell what moves; .*--moving keep"):
+            aggregate(target, [other], replace(ALL, moving=moving))
+    assert len(aggregate(target, [other], replace(ALL, moving="keep")).own) == 60
 
 
 def objects_of(number: int) -> dict[int, Floats]:

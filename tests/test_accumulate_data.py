@@ -22,6 +22,7 @@ from srkd_train.data.accumulate.config import Accumulation
 from srkd_train.data.accumulate.dense import aggregate, dense_clouds
 from srkd_train.data.accumulate.scenes import find_scenes
 from srkd_train.data.accumulate.street_scenes import StreetTimeline
+from srkd_train.data.accumulate.timeline import Frame
 from srkd_train.data.accumulate.tracks import Tracks
 from srkd_train.data.box import Box
 from srkd_train.data.nuscenes import NuScenes
@@ -59,15 +60,27 @@ def test_real_frames_fall_into_their_places() -> None:
     before, target, after = scene.open().read([0, 1, 2])
     some = slice(None, None, 71)
     query, label = target.sample.cloud.xyz[some], target.sample.label[some]
-    unmoved, _ = closest(query, before.sample.cloud.xyz)
-    assert float(unmoved.median()) == pytest.approx(0.084, abs=0.003)
-    dense = aggregate(target, [before, after], Accumulation(past=1, future=1, cell_m=None))
-    xyz, added = dense.xyz[~dense.own], dense.label[~dense.own]
-    distance, row = closest(query, xyz)
-    near = added[row.numpy()]
-    known = (label != 255) & (near != 255)
-    assert float(distance.median()) <= 0.055
-    assert float((label == near)[known].mean()) >= 0.97
+
+    def near(*frames: Frame) -> tuple[float, float]:
+        """Median distance to the nearest point of these frames as one cloud, and how often its label is the same."""
+        dense = aggregate(target, frames, Accumulation(past=1, future=1, cell_m=None))
+        distance, row = closest(query, dense.xyz[~dense.own])
+        found = dense.label[~dense.own][row.numpy()]
+        known = (label != 255) & (found != 255)
+        return float(distance.median()), float((label == found)[known].mean())
+
+    def unmoved(frame: Frame) -> Frame:
+        return replace(frame, sample=replace(frame.sample, pose=target.pose))
+
+    distance_m, agreement = near(before, after)
+    assert distance_m <= 0.055 and agreement >= 0.97
+    # Two frames are twice as dense as one, moved or not: how they were moved is told frame by frame, and by labels
+    one_m, one_agrees = near(before)
+    still_m, still_agrees = near(unmoved(before))
+    assert still_m == pytest.approx(0.084, abs=0.003) and one_m < 0.95 * still_m
+    assert still_agrees < 0.93 and one_agrees >= 0.97
+    _, both_agree = near(unmoved(before), unmoved(after))
+    assert both_agree < 0.94
 
 
 def test_real_sequences_without_poses_are_named() -> None:

@@ -21,7 +21,7 @@ from srkd_train.__main__ import main
 from srkd_train.config import DistillConfig
 from srkd_train.data.accumulate.folder import INDEX, read_index
 from srkd_train.data.catalog import street_part
-from srkd_train.experiments import dynamic_size
+from srkd_train.experiments import dense_kinds, dynamic_size
 from srkd_train.experiments.run import Run
 from srkd_train.experiments.setup import Setup, read_setup
 from srkd_train.objective import DISTILLED
@@ -39,7 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """One held-out cloud."""
     monkeypatch.setattr(
-        dynamic_size, "final_part", lambda data: street_part((10000, 10001), data.sensors, 1, cache=None)
+        dense_kinds, "final_part", lambda data: street_part((10000, 10001), data.sensors, 1, cache=None)
     )
 
 
@@ -76,6 +76,22 @@ def test_rows_of_both_networks_and_what_each_goes_on_from(cache: Path) -> None:
         assert other.model.init is None and other.trainer.max_steps == 3 * base.config.trainer.max_steps
 
 
+def test_a_base_from_nothing_learns_faster_than_what_goes_on(cache: Path) -> None:
+    setup = setup_of(cache, "--optim.lr", "0.0002")
+    rows = dynamic_size.runs_by_row(setup)
+    rates = {name: runs[0].config.optim.lr for name, (runs, _) in rows.items()}
+    assert rates[f"{NET}: base"] == 0.0002, "it goes on from trained weights"
+    assert rates["spunet-nano: base"] == 0.002
+    assert rates["spunet-nano: stats"] == rates[f"{NET}: stats"] == 0.0001
+    assert "random weights at a learning rate of 0.002" in " ".join(dynamic_size.notes(setup))
+
+
+def test_every_network_of_a_preset_has_a_spunet_beside_it(cache: Path) -> None:
+    for name, beside in (("student", "spunet"), ("ptv3", "spunet"), (NET, "spunet-nano"), ("spunet", None)):
+        setup = setup_of(cache, "--model.name", name, "--model.init", "null")
+        assert dynamic_size.networks(setup) == ((name,) if beside is None else (name, beside))
+
+
 def test_more_teachers_see_other_clouds(cache: Path) -> None:
     rows = dynamic_size.runs_by_row(setup_of(cache, more_teachers=True))
     seen = {
@@ -85,18 +101,19 @@ def test_more_teachers_see_other_clouds(cache: Path) -> None:
         if name.endswith("scored on dense clouds")
     }
     assert len(rows) == 30 and len(seen) == 4
-    assert all(scheme in dynamic_size.CHOSEN for scheme in ("street", "semantickitti", "nuscenes", "waymo"))
+    assert all(scheme in dense_kinds.CHOSEN for scheme in ("street", "semantickitti", "nuscenes", "waymo"))
 
 
 def test_chosen_classes_are_those_of_the_data_sets() -> None:
     from srkd.labels import SCHEMES
 
-    for name, classes in dynamic_size.CHOSEN.items():
+    for name, classes in dense_kinds.CHOSEN.items():
         assert set(classes) < set(SCHEMES[name].class_names), name
 
 
 def test_clouds_of_a_score_without_poses_are_not_made_dense(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dynamic_size, "_scored_dense", lambda data: False)
+    for module in (dense_kinds, dynamic_size):
+        monkeypatch.setattr(module, "scored_dense", lambda data: False)
     setup = setup_of(cache)
     rows = dynamic_size.runs_by_row(setup)
     assert not any(name.endswith("dense clouds") for name in rows)

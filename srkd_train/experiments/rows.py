@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from srkd_train.experiments import dynamic_size, shift
+from srkd_train.experiments import dense_kinds, dynamic_size, shift
 from srkd_train.experiments.run import Run
 from srkd_train.experiments.setup import Setup
 
@@ -221,7 +221,7 @@ COMPARISONS: Mapping[str, Comparison] = {
         "teachers of several frames at once, students of single ones, by strategy",
         dense_teachers,
         dynamic_size.notes,
-        prepare=dynamic_size.make_dense,
+        prepare=dense_kinds.make_dense,
     ),
 }
 """Experiments by name."""

@@ -46,6 +46,9 @@ def aggregate(
         others: frames of the same timeline; where two have a point in one cell, that of the earlier one here stays.
         config: what of them is added; its frames and classes have been chosen by the caller.
         class_ids: add these classes only; None for all points.
+
+    Raises:
+        CloudError: moving objects are not to be kept where they were, and nothing tells what moves.
     """
     sample = target.sample
     parts = [(sample.cloud.xyz, _intensity(sample.cloud), sample.label)]
@@ -108,22 +111,23 @@ def dense_clouds(
     Raises:
         CloudError: a frame is missing, damaged or without a pose, or a target is no frame of the timeline.
     """
-    place = {name: position for position, name in enumerate(timeline.names)}
+    place = {name: position for position, name in enumerate(timeline.names) if name is not None}
     if lost := next((name for name in targets if name not in place), None):
         raise CloudError(f"{lost}: not among the {len(place)} frames of its sequence that are to be read")
     wanted = [place[name] for name in targets]
-    around = {at: [at + step for step in config.offsets if 0 <= at + step < len(place)] for at in wanted}
+    there = set(place.values())
+    around = {at: [at + step for step in config.offsets if at + step in there] for at in wanted}
     last_use = {position: at for at, others in around.items() for position in (at, *others)}
     positions = sorted(last_use)
     frames = zip(positions, timeline.read(positions), strict=True)
     window: dict[int, Frame] = {}
     newest = -1
-    for at in wanted:
+    for number, at in enumerate(wanted):
         window = {position: frame for position, frame in window.items() if last_use[position] >= at}
         while newest < max((at, *around[at])):
             newest, frame = next(frames)
             window[newest] = frame
-        yield timeline.names[at], aggregate(window[at], [window[other] for other in around[at]], config, class_ids)
+        yield targets[number], aggregate(window[at], [window[other] for other in around[at]], config, class_ids)
 
 
 def _intensity(cloud: Cloud) -> npt.NDArray[np.float32]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from srkd.errors import CloudError
 from srkd_train.data.accumulate.timeline import Frame, Pose
 
 Points = npt.NDArray[np.float64]
@@ -31,12 +32,20 @@ def into_frame(other: Frame, target: Frame, moving: str) -> tuple[Points, npt.ND
 
     Returns:
         (N, 3) float64 coordinates, and (N,) which of them are to be used.
+
+    Raises:
+        CloudError: moving objects are not to be kept where they were, and nothing tells what moves.
     """
     # World coordinates may be of the size of a country: poses are multiplied before points are.
     moved = apply(np.linalg.inv(target.pose) @ other.pose, other.sample.cloud.xyz)
     used = np.ones(len(moved), bool)
-    if moving == "keep" or other.moving is None:
+    if moving == "keep":
         return moved, used
+    if other.moving is None:
+        raise CloudError(
+            f"{other.sample.name}: no boxes or instances tell what moves; add them to the data set, or give"
+            " --moving keep"
+        )
     for number in np.unique(other.moving[other.moving != 0]).tolist():
         rows = np.flatnonzero(other.moving == number)
         if moving == "drop" or number < 0:

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The srkd_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sequences of SemanticKITTI as timelines: what moves has raw ids of its own, and instances tell its objects apart."""
+"""Sequences of SemanticKITTI as timelines: what moves has raw ids of its own, and instances tell its objects apart.
+
+Positions are the numbers of the scans, ten a second, also where a copy of the data set lacks some.
+"""
 
 from __future__ import annotations
 
@@ -51,13 +54,16 @@ class SemanticKITTITimeline:
     """
 
     def __init__(self, clouds: SemanticKITTI, indices: Sequence[int], *, objects: bool = True) -> None:
-        self._clouds, self._indices, self._objects = clouds, indices, objects
-        self.names = [clouds.name(index) for index in indices]
+        self._clouds, self._objects = clouds, objects
+        by_number = {int(clouds.path(index).stem): index for index in indices}
+        self._indices = [by_number.get(number) for number in range(min(by_number), max(by_number) + 1)]
+        self.names = [None if index is None else clouds.name(index) for index in self._indices]
 
     def read(self, positions: Sequence[int]) -> Iterator[Frame]:
         """Scans with what moves in them, which is known of labelled sequences."""
         for position in positions:
             index = self._indices[position]
+            assert index is not None, "asked for by name"
             sample, moving = self._clouds[index], self._clouds.moving(index) if self._objects else None
             yield Frame(sample, None if moving is None else _objects(sample, moving))
 

@@ -53,8 +53,8 @@ class Timeline(Protocol):
     """The frames of one sequence in order of time."""
 
     @property
-    def names(self) -> Sequence[str]:
-        """Of all frames."""
+    def names(self) -> Sequence[str | None]:
+        """Of all frames; None in place of one that is not there, so that positions tell time."""
         ...
 
     def read(self, positions: Sequence[int]) -> Iterator[Frame]:
