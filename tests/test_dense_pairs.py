@@ -207,6 +207,10 @@ def test_what_a_run_is_trained_and_scored_on(monkeypatch: pytest.MonkeyPatch) ->
         ({"dense_root": "whole"}, r"give data\.raw_share below 1"),
         ({"raw_share": 0.0}, r"data\.raw_share=0\.0 is no share"),
         ({"name": "bag", "root": "x", "dense_root": "y"}, "leave it out"),
+        (
+            {"name": "semantickitti", "root": "x", "dense_root": "y", "share": 0.5},
+            r"labels of all scans, give data\.seq",
+        ),
     ],
 )
 def test_mistakes_are_one_line(keys: dict[str, object], match: str) -> None:

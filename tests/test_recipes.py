@@ -70,6 +70,21 @@ def test_a_dense_teacher_changes_what_is_seen_and_compared_alone(name: str) -> N
     assert len(Shared.of(student, student, dense.objective.dense).places) == 5
 
 
+@pytest.mark.parametrize("name", [name for name in DATA if name != "nuscenes"])
+def test_the_control_of_a_dense_teacher_differs_in_the_teacher_alone(name: str) -> None:
+    path = FOLDER / f"distill/{name}_dense_teacher.yaml"
+    header = re.sub(r" \\\n# +", " ", path.read_text())
+    found = re.search(r"control.*\n# +srkd pretrain (.*)\n", header)
+    assert found is not None
+    words = found[1].replace("config/pretrain/", f"{FOLDER}/pretrain/").split()
+    control, distill = parse(words, RunConfig, prog="srkd", about=""), read(path, DistillConfig)
+    assert replace(control.data, root=None if name == "street" else "somewhere") == replace(
+        distill.data, dense_root=None
+    )
+    assert (control.model, control.optim) == (distill.model, distill.optim)
+    assert control.trainer == distill.trainer
+
+
 def test_the_baseline_on_streets_has_the_schedule_of_the_distillation() -> None:
     distill, student = (
         read(FOLDER / "distill/street.yaml", DistillConfig),
