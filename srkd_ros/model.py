@@ -59,9 +59,13 @@ class Model:
     @property
     def note(self) -> str:
         """What users must know of it; empty where there is nothing."""
-        if self.segmenter.header.scheme.name == "street":
-            return "this network has seen synthetic streets only: do not rely on its labels elsewhere"
-        return ""
+        header = self.segmenter.header
+        notes = []
+        if header.scheme.name == "street":
+            notes.append("this network has seen synthetic streets only: do not rely on its labels elsewhere")
+        if header.training.get("clouds") == "dense":
+            notes.append("this network has learned from several frames at once: give it past ones, num_past_frames")
+        return "; ".join(notes)
 
 
 def load_model(request: ModelRequest) -> Model:

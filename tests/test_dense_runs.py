@@ -147,6 +147,10 @@ def test_mistakes_are_one_line(tmp_path: Path, cache: Path, dense: Path, teacher
     refused("stats_stages=.*5 encoder stages", "--objective.dense.stats_stages", "[1,2]")
     refused("clouds are missing", "--data.seeds", "[0,3]")
     refused("adapter_layers=0", "--objective.dense.adapter_layers", "0")
+    refused(r"weights\.stats=nan is no weight", "--objective.weights.stats", ".nan")
+    refused(r"stats_covariance=inf is no factor", "--objective.dense.stats_covariance", ".inf")
+    refused(r"stats_stages=\[1\.0, nan\] weighs nothing", "--objective.dense.stats_stages", "[1, .nan]")
+    refused(r"kl_tau=nan is not positive", "--objective.kl_tau", ".nan")
     refused("knn_tau=0", "--objective.dense.knn_tau", "0")
 
 

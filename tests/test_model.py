@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,17 @@ def test_the_bundled_network_is_found_by_name_loaded_and_warm() -> None:
     assert model.warm_frame_ms > 0
     assert "synthetic streets only" in model.note
     assert model.class_names == get_scheme("street").class_names
+
+
+def test_a_network_of_several_frames_asks_for_them(tmp_path: Path) -> None:
+    scheme, network = get_scheme("nuscenes"), build_network("student-nano", 16, 4)
+    header = Header.of(network, "student-nano", InputSpec(0.4, ("x", "y", "z", "intensity")), scheme)
+    notes = []
+    for clouds in ("dense", "raw, the teacher's dense"):
+        path = tmp_path / f"{len(notes)}.safetensors"
+        save_checkpoint(path, network, replace(header, training={"clouds": clouds}))
+        notes.append(load_model(ModelRequest(str(path), "", "cpu", "auto", "torch")).note)
+    assert notes == ["this network has learned from several frames at once: give it past ones, num_past_frames", ""]
 
 
 @pytest.mark.parametrize("text", ["", "nothing-here", "/nowhere/x.safetensors", "../weights/student-nano", "."])
