@@ -26,7 +26,7 @@ VERBS = {
     "experiment": "a study of distillation: its runs, once and for all, and one table",
     "benchmark": "time a network stage by stage, and hold it against this machine's own limits",
     "bench-live": "time the ROS 2 node, from a cloud's publication to its labels",
-    "bench-teacher": "time the ROS 2 node with a teacher beside it, and soak both for a minute",
+    "bench-teacher": "time the ROS 2 node with a teacher beside it, and soak both for three minutes",
     "convert": "bring public weights (.pth) in",
     "export": "write a network as ONNX",
     "pack": "store a network in half precision, with its score",

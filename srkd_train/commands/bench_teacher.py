@@ -35,8 +35,8 @@ def main(argv: list[str]) -> int:
     parser = make_parser(
         "bench-teacher",
         "Replays a simulated drive to the bundled student, alone and with the bundled teacher beside it: on another"
-        " core, on the same two cores, in the same process; then to both at 10 Hz for a minute. Let nothing else run"
-        " meanwhile. Needs Linux and two cores.",
+        " core, on the same two cores, in the same process; then to both at 10 Hz for three minutes. Let nothing else"
+        " run meanwhile. Needs Linux and two cores.",
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="of a timed run, at 5 Hz")
     parser.add_argument("--soak-seconds", type=float, default=SOAK_S, help="of the soak, at 10 Hz")
