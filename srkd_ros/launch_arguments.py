@@ -68,19 +68,23 @@ def truth_subscriptions(given: Mapping[str, str], topic: str) -> int:
 
 
 def motion_subscriptions(given: Mapping[str, str]) -> int:
-    """To how many of a bag's topics the node listens for its motion; 0 where clouds are labelled one by one.
+    """To how many of a bag's topics the node listens for its motion; 0 where clouds are labelled one by one, or where
+    the bag has no metadata.
 
     The argument goes before the parameter file here, too.
 
     Raises:
-        RuntimeError: the bag has no metadata, or the number of clouds is none.
+        RuntimeError: the number of clouds is none.
     """
     file = Path(given["params_file"])
     number = past_frames(given).get("num_past_frames", _of_file(file, "num_past_frames"))
     if not number:
         return 0
     source = _TF if _of_file(file, "motion_source") == "tf" else given["odometry"]
-    return int(source in bag_topics(given["bag"]))
+    try:
+        return int(source in bag_topics(given["bag"]))
+    except RuntimeError:
+        return 0
 
 
 def cloud_topic(bag: str) -> str:

@@ -131,6 +131,11 @@ def test_the_node_listens_to_odometry_where_it_takes_past_frames(number: str, to
     assert motion_subscriptions(given | {"odometry": "/elsewhere"}) == 0
 
 
+def test_of_a_bag_without_metadata_no_odometry_is_waited_for(tmp_path: Path) -> None:
+    given = NOTHING | {"bag": str(tmp_path / "drive.mcap"), "num_past_frames": "3"}
+    assert motion_subscriptions(given) == 0
+
+
 def test_a_parameter_file_counts_where_an_argument_does_not(tmp_path: Path) -> None:
     bag = make_bag(tmp_path / "bag", "/front", "/odom")
     given = NOTHING | {"bag": str(bag)}
